@@ -1,0 +1,137 @@
+# redlockd. `make help` lists the targets.
+#
+# Variants have their own folder under build/: SAN=asan, SAN=ubsan; another compiler: make CC=clang BUILD=build/clang.
+
+CC      ?= gcc
+SAN     ?=
+BUILD   ?= build$(if $(SAN),/$(SAN))
+VERSION := 0.1.0
+
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR    ?=
+
+ROOT   := $(filter 0,$(shell id -u))
+SOCKET ?= $(if $(ROOT),/run/redlockd/redlockd.sock,$(abspath $(BUILD))/redlockd.sock)
+
+CFLAGS   ?= -O2 -g
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
+            -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wno-unused-parameter
+FLAGS    := -std=gnu11 -D_GNU_SOURCE -DREDLOCKD_VERSION='"$(VERSION)"' -Iinclude -Itests $(WARNINGS) -fno-strict-aliasing \
+            -fstack-protector-strong
+SAN_asan  := -fsanitize=address -fno-omit-frame-pointer
+SAN_ubsan := -fsanitize=undefined -fno-sanitize-recover=all
+FLAGS    += $(SAN_$(SAN))
+
+# The libraries of each layer; see tests/tidy.sh for who may include whom.
+pc = $(shell pkg-config $(1) $(2) 2>/dev/null)
+LIBS_daemon = $(call pc,--libs,libuv hiredis jansson)
+LIBS_ctl    = $(call pc,--libs,jansson)
+FLAGS      += $(call pc,--cflags,libuv hiredis jansson)
+
+LAYERS  := base core store wire net daemon ctl
+sources = $(sort $(wildcard src/$(1)/*.c))
+objects = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
+archive = $(BUILD)/lib$(1).a
+
+UNIT  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+STORY := $(patsubst tests/sim/%.c,$(BUILD)/tests/sim/%,$(sort $(wildcard tests/sim/story_*.c)))
+NET   := $(patsubst tests/net/%.c,$(BUILD)/tests/net/%,$(sort $(wildcard tests/net/test_*.c)))
+
+all: $(BUILD)/redlockd $(BUILD)/redlockctl ## build/redlockd and build/redlockctl
+
+$(BUILD)/obj/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+define layer_rule
+$$(call archive,$(1)): $$(call objects,$(1))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach layer,$(LAYERS),$(eval $(call layer_rule,$(layer))))
+
+DAEMON_ARCHIVES = $(foreach layer,daemon net wire store core base,$(call archive,$(layer)))
+CTL_ARCHIVES    = $(call archive,ctl) $(call archive,wire) $(call archive,base)
+
+$(BUILD)/redlockd: $(DAEMON_ARCHIVES)
+	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_daemon)
+
+$(BUILD)/redlockctl: $(CTL_ARCHIVES)
+	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_ctl)
+
+# Tests. What several programs of a folder share is in its files that are neither test_* nor story_*.
+CHECK_LIBS = $(call pc,--libs,check)
+TEST_ARCHIVES = $(foreach layer,net wire store core base,$(call archive,$(layer)))
+helpers = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(filter-out $(wildcard tests/$(1)/test_*.c tests/$(1)/story_*.c),$(wildcard tests/$(1)/*.c)))
+
+$(BUILD)/tests/obj/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+define test_rule
+$$(BUILD)/tests/$(1)/%: $$(BUILD)/tests/obj/$(1)/%.o $$(call helpers,$(1)) $$(TEST_ARCHIVES)
+	@mkdir -p $$(@D)
+	$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS_daemon) $$(CHECK_LIBS)
+endef
+$(foreach kind,unit sim net,$(eval $(call test_rule,$(kind))))
+.SECONDARY:
+
+run_tests = @set -e; for t in $(1); do $$t; done
+
+check-unit: $(UNIT) ## rules of single modules
+	$(call run_tests,$^)
+
+check-sim: $(STORY) ## the engine in virtual time: scenes and their golden traces
+	$(call run_tests,$^)
+
+check-net: $(NET) ## the real loop against a scripted Redis
+	$(call run_tests,$^)
+
+E2E ?=
+check-e2e: all ## real redis-servers, the real daemon, its clients and their deaths (E2E='-k name' picks)
+	REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e $(E2E)
+
+check-format: ## the formatting of every C file (clang-format 14, Debian 12's)
+	@tests/format.sh --check
+
+check-tidy: all ## the layers, the core's purity, and clang-tidy
+	@tests/tidy.sh $(BUILD)
+
+check: deps ## every test; the two that need no build first
+	@$(MAKE) --no-print-directory check-format check-tidy check-unit check-sim check-net check-e2e
+
+run: deps ## set up what is missing, build, and start a broker of this host's processes (memory: node)
+	@$(MAKE) --no-print-directory all
+	@echo "redlockd listens at $(SOCKET); try, in another shell: $(BUILD)/redlockctl -s $(SOCKET) status"
+	@$(BUILD)/redlockd -c conf/redlockd.json -s $(SOCKET)
+
+demo: deps ## Redlock on three redis-servers of its own: a kill -9 of the holder, a node stopped, a node killed
+	@$(MAKE) --no-print-directory all
+	@REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/e2e/demo.py
+
+format: ## rewrite every C file as clang-format wants it
+	@tests/format.sh
+
+tidy: check-tidy ## the same as check-tidy
+
+deps: ## install (apt, as root or with sudo) what is missing for build and tests
+	@tests/deps.sh
+
+install: all ## into $(DESTDIR)$(PREFIX); an existing configuration is left as it is
+	install -D -m 755 $(BUILD)/redlockd $(DESTDIR)$(PREFIX)/sbin/redlockd
+	install -D -m 755 $(BUILD)/redlockctl $(DESTDIR)$(PREFIX)/bin/redlockctl
+	install -D -m 644 systemd/redlockd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/redlockd.conf
+	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@sbindir@|$(PREFIX)/sbin|' systemd/redlockd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/redlockd.service
+	test -e $(DESTDIR)$(SYSCONFDIR)/redlockd/redlockd.json || \
+		install -D -m 640 conf/redlockd.json $(DESTDIR)$(SYSCONFDIR)/redlockd/redlockd.json
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.PHONY: all check check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps install clean help

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Installs the Debian packages that building and testing miss; does nothing where all is there.
+set -eu
+
+missing=
+need() { # need PACKAGE PROBE...: the package is missed where the probe fails
+        package=$1
+        shift
+        "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+need gcc command -v gcc
+need libc6-dev test -e /usr/include/stdio.h
+need pkg-config command -v pkg-config
+need libuv1-dev pkg-config --exists libuv
+need libhiredis-dev pkg-config --exists hiredis
+need libjansson-dev pkg-config --exists jansson
+need check pkg-config --exists check
+need clang command -v clang
+need clang-format command -v clang-format
+need clang-tidy command -v clang-tidy
+need redis-server command -v redis-server
+need nodejs command -v node
+need npm command -v npm
+need python3-pytest /usr/bin/python3 -m pytest --version
+need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+
+[ -n "$missing" ] || exit 0
+
+sudo=
+[ "$(id -u)" -eq 0 ] || sudo=sudo
+echo "deps: installing$missing"
+# Servers that a package would start are not wanted: the tests start their own.
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+$sudo apt-get update -qq
+# shellcheck disable=SC2086
+$sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
