@@ -1,0 +1,72 @@
+/*
+ * Allocation with a count of live blocks and a failing mode. Single-threaded, as the program is.
+ */
+#include "redlockd/base/mem.h"
+
+#include <stdlib.h>
+
+static uint64_t mem_live_n;
+static uint64_t mem_fail_in; /* 0: never */
+static int mem_has_failed;
+
+static int mem_refuse(void)
+{
+        if (mem_fail_in == 0 || --mem_fail_in > 0)
+                return 0;
+        mem_has_failed = 1;
+        return 1;
+}
+
+void *mem_zalloc(size_t size)
+{
+        return mem_zalloc_n(1, size);
+}
+
+void *mem_zalloc_n(size_t n, size_t size)
+{
+        void *block;
+
+        if (mem_refuse())
+                return NULL;
+        block = calloc(n, size);
+        if (block)
+                ++mem_live_n;
+        return block;
+}
+
+void *mem_realloc(void *block, size_t size)
+{
+        void *moved;
+
+        if (mem_refuse())
+                return NULL;
+        moved = realloc(block, size);
+        if (moved && !block)
+                ++mem_live_n;
+        return moved;
+}
+
+void *mem_free(void *block)
+{
+        if (block) {
+                --mem_live_n;
+                free(block);
+        }
+        return NULL;
+}
+
+void mem_fail_at(uint64_t k)
+{
+        mem_fail_in = k;
+        mem_has_failed = 0;
+}
+
+int mem_failed(void)
+{
+        return mem_has_failed;
+}
+
+uint64_t mem_live(void)
+{
+        return mem_live_n;
+}
