@@ -1,0 +1,101 @@
+#pragma once
+
+/*
+ * The seam. The engine is a pure state machine: events go in, each with its time; effects come out. It has no sockets,
+ * no clock and no threads, and nothing in it blocks.
+ *
+ *      engine_step(e, &event);
+ *      while (engine_pop(e, &effect))
+ *              carry it out (stepping the engine in between is allowed)
+ *
+ * Sessions, requests and rounds are named by integers on both sides; what is no longer there is simply not found.
+ */
+#include "redlockd/core/types.h"
+
+struct engine;
+
+/* Random bytes, as good as getrandom(2)'s; the simulator gives its own. Never fails. */
+typedef void (*engine_random)(void *userdata, void *ret_bytes, size_t n);
+
+struct engine_options {
+        unsigned nodes_n;    /* 1..NODES_MAX; quorum = nodes_n / 2 + 1 */
+        double drift_factor; /* of a ttl, for the drift of clocks */
+        uint32_t locks_max;  /* a session's locks */
+        engine_random random;
+        void *random_userdata;
+};
+
+enum event_kind {
+        EVENT_SESSION_OPENED,
+        EVENT_SESSION_GONE, /* EOF, reset or kicked out: its requests are cancelled and its locks freed */
+        EVENT_REQUEST,
+        EVENT_NODE, /* a node's state changed */
+        EVENT_ANSWER,
+        EVENT_TICK,
+        EVENT_DRAIN, /* no new locks from now on; with `now`: free what is held at once, else when the sessions let go
+                      */
+};
+
+struct event {
+        enum event_kind kind;
+        uint64_t now_ns; /* CLOCK_BOOTTIME, read for this event; never goes back */
+        union {
+                struct {
+                        uint64_t session;
+                        pid_t pid;
+                        uid_t uid;
+                        gid_t gid;
+                } opened;
+                struct {
+                        uint64_t session;
+                } gone;
+                struct request request;
+                struct {
+                        unsigned node;
+                        enum node_state state;
+                        const char *reason; /* why it is not up; copied */
+                } node;
+                struct {
+                        uint64_t round;
+                        unsigned node;
+                        struct answer answer;
+                } answer;
+                struct {
+                        bool now;
+                } drain;
+        };
+};
+
+enum effect_kind {
+        EFFECT_COMMAND,
+        EFFECT_REPLY,
+        EFFECT_NOTICE,
+        EFFECT_CLOSE,   /* the session's last effect: write what is due, then close */
+        EFFECT_DRAINED, /* after a drain: nothing is held, waited for or owed any more */
+};
+
+struct effect {
+        enum effect_kind kind;
+        union {
+                struct command command;
+                struct reply reply;
+                struct notice notice;
+                struct {
+                        uint64_t session;
+                } close;
+        };
+};
+
+/* Returns 0 or -ENOMEM. */
+int engine_new(struct engine **ret_engine, const struct engine_options *options);
+
+/* Takes NULL. Asserts that every session is gone and every round answered; what is still to be undone is forgotten. */
+struct engine *engine_free(struct engine *e);
+
+void engine_step(struct engine *e, const struct event *ev);
+
+/* The next effect; false: none is left. What it borrows is good until the next step or pop. */
+bool engine_pop(struct engine *e, struct effect *ret_effect);
+
+/* When a tick is due; UINT64_MAX: never. */
+uint64_t engine_deadline_ns(const struct engine *e);

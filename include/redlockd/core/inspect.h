@@ -1,0 +1,86 @@
+#pragma once
+
+/*
+ * Read-only views of the engine for `status`, `nodes`, `sessions`, `locks`, `waiters`, `list`. Walks change nothing and
+ * are broken off by the next step. What a view borrows is good until then.
+ */
+#include "redlockd/core/engine.h"
+
+struct inspect_counters {
+        uint64_t requests; /* accepted by the engine, of every method */
+        uint64_t granted;  /* keys acquired */
+        uint64_t locked;   /* requests answered LOCKED */
+        uint64_t no_quorum;
+        uint64_t extended;            /* keys extended */
+        uint64_t freed;               /* keys freed by a request */
+        uint64_t expired;             /* locks whose validity passed in the map */
+        uint64_t lost;                /* extensions refused since a majority did not have the lock any more */
+        uint64_t disconnect_releases; /* locks freed by the end of their session */
+};
+
+struct inspect_status {
+        unsigned nodes_n;
+        unsigned nodes_up_n;
+        unsigned quorum;
+        uint64_t sessions_n;
+        uint64_t locks_n;   /* held and valid */
+        uint64_t waiters_n; /* requests that wait for a lock */
+        bool draining;
+        struct inspect_counters counters;
+};
+
+void inspect_status(const struct engine *e, struct inspect_status *ret_status);
+
+struct inspect_node {
+        enum node_state state;
+        const char *reason; /* "" while it is up */
+        const char *error;  /* the last error that it answered with, "" for none */
+        uint64_t errors;    /* error answers since the start */
+};
+
+void inspect_node(const struct engine *e, unsigned node, struct inspect_node *ret_node);
+
+struct inspect_session {
+        uint64_t session;
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+        const char *name;
+        uint64_t connected_ns; /* time of the event that opened it */
+        uint64_t locks_n;
+        uint64_t waiting_n; /* its requests that are not answered yet */
+};
+
+/* The session after this one in the order of their numbers (0: the first); false: there is none. */
+bool inspect_next_session(const struct engine *e, uint64_t after, struct inspect_session *ret_session);
+
+struct inspect_lock {
+        struct text key;
+        const char *value;
+        uint64_t session;
+        pid_t pid;
+        uint32_t ttl_ms;
+        uint64_t valid_until_ns;
+        uint64_t since_ns;  /* when it was granted */
+        uint64_t waiters_n; /* requests in the key's queue */
+        uint32_t nodes;     /* mask of the nodes that granted it */
+};
+
+typedef void (*inspect_lock_fn)(void *userdata, const struct inspect_lock *lock);
+
+/* Every valid lock of this host at `now_ns`; of one session (0: all), of one key (data NULL: all). */
+void inspect_locks(const struct engine *e, uint64_t now_ns, uint64_t session, struct text key, inspect_lock_fn fn,
+                   void *userdata);
+
+struct inspect_waiter {
+        struct text key;
+        uint64_t session;
+        pid_t pid;
+        unsigned position; /* 1: the next to get the key */
+        uint64_t since_ns;
+};
+
+typedef void (*inspect_waiter_fn)(void *userdata, const struct inspect_waiter *waiter);
+
+/* Everybody who waits for a key, of one key (data NULL: all), first come first. */
+void inspect_waiters(const struct engine *e, struct text key, inspect_waiter_fn fn, void *userdata);

@@ -1,0 +1,58 @@
+#pragma once
+
+/*
+ * One key on this host: who holds it here, who asks the nodes for it, and the first-come queue of those who want it. It
+ * lives while a claim or a lock refers to it.
+ */
+#include "redlockd/core/state.h"
+
+/*
+ * One key of a call. It stands in two lines: the resource's queue (add and extend), which decides who of this host is
+ * next; and, by `earlier` and `later`, the line of its own session's claims on the key, which keeps them in the order
+ * they came.
+ */
+struct claim {
+        struct call *call;
+        struct resource *resource;
+        TAILQ_ENTRY(claim) entry;
+        bool queued;
+        bool settled; /* free: its outcome is known */
+        struct claim *earlier;
+        struct claim *later;
+        struct lock *lock; /* the lock that the present round takes or extends for it; or NULL */
+        uint64_t round;    /* free: the round that releases it; or 0 */
+};
+
+struct resource {
+        struct map_link link;
+        unsigned refs;
+        struct lock *holder; /* the lock that keeps others of this host out: held, or lapsed a moment ago */
+        struct call *trying; /* the call that has a round under way for it */
+        TAILQ_HEAD(, claim) queue;
+        uint64_t queue_n;
+        uint32_t key_len;
+        char key[];
+};
+
+struct text resource_key(const struct resource *r);
+
+/* NULL: not there. */
+struct resource *resource_find(const struct engine *e, struct text key);
+
+/* The resource of a key, made if it is not there, with one more reference. 0 or -ENOMEM. */
+int resource_ref(struct engine *e, struct text key, struct resource **ret_resource);
+
+/* One more reference to a resource that is there. Returns it. */
+struct resource *resource_ref_known(struct resource *r);
+
+/* Drops one reference; the last one frees it. Returns NULL. */
+struct resource *resource_unref(struct engine *e, struct resource *r);
+
+/* The claim that is next to get the key, or NULL. */
+struct claim *resource_head(const struct resource *r);
+
+void resource_enqueue(struct resource *r, struct claim *c);
+void resource_dequeue(struct resource *r, struct claim *c);
+
+/* The key may have become free: its head goes on at once, outside its count of tries. */
+void resource_wake(struct engine *e, struct resource *r);

@@ -1,0 +1,48 @@
+#pragma once
+
+/*
+ * One client: its lock map, its calls in the order they came, and what it subscribed to.
+ */
+#include "redlockd/core/state.h"
+
+struct session {
+        struct map_link link;          /* hash: its id */
+        TAILQ_ENTRY(session) in_order; /* of opening, which is the order of ids */
+        uint64_t id;
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+        char name[SESSION_NAME_MAX + 1];
+        uint64_t connected_ns;
+        unsigned events;         /* mask of enum notice_kind */
+        struct call_list calls;  /* not yet answered, first come first */
+        struct lock_list held;   /* valid locks, the latest last */
+        struct lock_list lapsed; /* the oldest first */
+        uint32_t held_n;
+        uint32_t lapsed_n;
+        uint32_t asked_n; /* keys that its calls may yet add to the map */
+        uint32_t node_notices;
+        struct outgoing nodes_out;
+        struct outgoing stopping_out;
+        struct outgoing close_out;
+};
+
+/* 0 or -ENOMEM. */
+int session_new(struct engine *e, const struct event *opened);
+
+struct session *session_find(const struct engine *e, uint64_t id);
+
+/* Its calls are cancelled, its locks released; it is not found any more, and freed when its close was popped. */
+void session_end(struct engine *e, struct session *s);
+struct session *session_free(struct engine *e, struct session *s);
+
+void session_link_held(struct session *s, struct lock *l);
+void session_unlink_held(struct session *s, struct lock *l);
+
+/* Remembers a lapsed lock; past locks_max the oldest is forgotten. */
+void session_link_lapsed(struct engine *e, struct session *s, struct lock *l);
+void session_unlink_lapsed(struct session *s, struct lock *l);
+
+/* Notices to those who subscribed. */
+void session_notify_node(struct engine *e, struct session *s, unsigned node);
+void session_notify_stopping(struct engine *e, struct session *s);

@@ -1,0 +1,106 @@
+#pragma once
+
+/*
+ * What the engine holds, for the modules of the core only: nobody outside includes it.
+ *
+ *      engine 1 --- * session 1 --- * call 1 --- * claim * --- 1 resource 1 --- * lock
+ *                             1 --- * lock (its lock map)
+ *      engine 1 --- * round   * --- * lock
+ *
+ * A call is a request on its way from admission to its reply. A claim is one key of a call. A resource is one key of
+ * this host. A lock is one token under one key, from before the first node is asked until the last node has forgotten
+ * it. A round is one command to N nodes and their votes on it.
+ */
+#include "redlockd/base/heap.h"
+#include "redlockd/base/map.h"
+#include "redlockd/core/engine.h"
+#include "redlockd/core/inspect.h"
+#include "redlockd/core/quorum.h"
+#include "redlockd/core/validity.h"
+
+#include <sys/queue.h>
+
+/* What a deadline in the engine's heap is embedded in. */
+enum deadline_kind {
+        DEADLINE_CALL,
+        DEADLINE_ROUND,
+        DEADLINE_LOCK,
+        DEADLINE_RELEASE,
+        DEADLINE_DRAIN,
+};
+
+/* What an effect that waits to be popped is embedded in. First in, first out: their order is the order of decisions. */
+enum outgoing_kind {
+        OUTGOING_ROUND,     /* struct round: a command for each node of `to_send` */
+        OUTGOING_CALL,      /* struct call: its reply */
+        OUTGOING_LOST,      /* struct lock: a notice */
+        OUTGOING_STOPPING,  /* struct session: a notice */
+        OUTGOING_NODES,     /* struct session: a notice for each node of `node_notices` */
+        OUTGOING_CLOSE,     /* struct session */
+        OUTGOING_REFUSAL,   /* struct engine: the reply to a request that was not admitted */
+        OUTGOING_TURN_AWAY, /* struct engine: the close of a session that was not opened */
+        OUTGOING_DRAINED,   /* struct engine */
+};
+
+struct outgoing {
+        TAILQ_ENTRY(outgoing) entry;
+        enum outgoing_kind kind;
+        bool linked;
+};
+
+struct node {
+        enum node_state state;
+        char reason[NODE_REASON_MAX];
+        char error[NODE_REASON_MAX];
+        uint64_t errors;
+};
+
+TAILQ_HEAD(session_list, session);
+TAILQ_HEAD(lock_list, lock);
+TAILQ_HEAD(call_list, call);
+
+struct engine {
+        struct engine_options options;
+        struct hash_seed seed;
+        uint64_t now_ns; /* of the event being handled */
+        uint64_t round_id;
+        struct node nodes[NODES_MAX];
+        uint32_t nodes_up; /* mask */
+
+        struct map resources; /* by key */
+        struct map sessions;  /* by id */
+        struct session_list sessions_in_order;
+        struct map rounds; /* by id */
+        struct map locks;  /* held and lapsed ones, by session and resource */
+        struct heap deadlines;
+        TAILQ_HEAD(, outgoing) outbox;
+        struct call_list ready; /* calls that may go on, once the event is handled */
+
+        /* Locks that some node may still hold though nobody does, see release.c. */
+        struct lock_list release_due;
+        struct lock_list release_later;
+        struct deadline release_retry;
+
+        uint64_t held_n;
+        uint64_t calls_n; /* not yet answered */
+        struct inspect_counters counters;
+
+        bool draining;
+        bool drained;       /* said so */
+        bool drain_overdue; /* nodes had their time to confirm the last releases */
+        struct deadline drain_end;
+        struct outgoing drained_out;
+
+        struct reply refusal;
+        struct outgoing refusal_out;
+        uint64_t turned_away; /* session id */
+        struct outgoing turn_away_out;
+
+        struct call *popped_call; /* freed by the next step or pop: its reply is borrowed until then */
+        struct lock *popped_lock;
+        struct command_item items[KEYS_PER_ROUND_MAX]; /* of the command popped last */
+};
+
+/* Queues an effect; does nothing to one that is queued. */
+void outgoing_link(struct engine *e, struct outgoing *out, enum outgoing_kind kind);
+void outgoing_unlink(struct engine *e, struct outgoing *out);

@@ -1,0 +1,212 @@
+#pragma once
+
+/*
+ * The words that the engine shares with those who carry for it: requests and replies (wire), commands and answers (net,
+ * store). Plain values; a `struct text` or pointer in them is borrowed and good only as long as its giver says.
+ *
+ * Units: *_ms whole milliseconds, *_ns nanoseconds of CLOCK_BOOTTIME.
+ */
+#include "redlockd/base/text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define NODES_MAX          31  /* a set of nodes is a 32-bit mask */
+#define KEYS_PER_ROUND_MAX 64  /* a set of one command's keys is a 64-bit mask */
+#define NODE_REASON_MAX    160 /* bytes with the NUL; longer reasons are cut */
+#define NODE_VERSION_MAX   24
+#define NODE_RUN_ID_MAX    48
+#define SESSION_NAME_MAX   64 /* bytes without a NUL */
+#define TOKEN_TEXT_LEN     32 /* a lock's value: 128 random bits in lower-case hex */
+#define RETRY_FOR_EVER     (-1)
+#define WAIT_NONE          UINT64_MAX /* no cap on the time of waiting */
+
+enum method {
+        METHOD_ADD,
+        METHOD_EXTEND,
+        METHOD_FREE,
+        METHOD_RESET,
+        METHOD_LIST,
+        METHOD_CANCEL,
+        METHOD_SUBSCRIBE,
+        METHOD_HELLO,
+        METHOD_PING,
+        METHOD_STATUS,
+        METHOD_NODES,
+        METHOD_SESSIONS,
+        METHOD_LOCKS,
+        METHOD_WAITERS,
+        METHODS_N,
+};
+
+/* Errors of the contract, in the order of its table. */
+enum error_name {
+        ERROR_NONE,
+        ERROR_PARSE,
+        ERROR_INVALID_REQUEST,
+        ERROR_METHOD_NOT_FOUND,
+        ERROR_INVALID_PARAMS,
+        ERROR_INTERNAL,
+        ERROR_TOO_LARGE,
+        ERROR_LIMIT,
+        ERROR_DENIED,
+        ERROR_STOPPING,
+        ERROR_LOCKED,
+        ERROR_NO_QUORUM,
+        ERROR_NOT_HELD,
+        ERROR_LOST,
+        ERROR_CANCELLED,
+        ERRORS_N,
+};
+
+/* Events that a session can subscribe to, as bits of a mask. */
+enum notice_kind {
+        NOTICE_LOST = 1 << 0,
+        NOTICE_EXPIRING = 1 << 1,
+        NOTICE_STOPPING = 1 << 2,
+        NOTICE_NODE = 1 << 3,
+        NOTICE_DEFAULT = NOTICE_LOST | NOTICE_EXPIRING | NOTICE_STOPPING,
+};
+
+/* One request of a client, checked: types, ranges and limits hold. Everything in it is copied by the engine. */
+struct request {
+        uint64_t session;
+        uint64_t id; /* the daemon's own number, never used twice */
+        enum method method;
+        const struct text *keys; /* add, extend, free, locks, waiters; duplicates are allowed */
+        unsigned keys_n;         /* 0: all (free, locks, waiters) */
+        uint32_t ttl_ms;
+        int64_t retry_count; /* RETRY_FOR_EVER: no end */
+        uint64_t retry_delay_ms;
+        uint64_t retry_jitter_ms;
+        uint64_t wait_ms; /* WAIT_NONE: no cap */
+        bool strict;
+        uint64_t cancel_id; /* cancel: the id (above) of the request to be cancelled; 0: there is none */
+        unsigned events;    /* subscribe: mask of enum notice_kind */
+        struct text name;   /* hello; data NULL: left as it is */
+};
+
+/* What became of one key. */
+enum lock_outcome {
+        OUTCOME_NONE,
+        OUTCOME_HELD, /* add: was in the map and valid */
+        OUTCOME_ACQUIRED,
+        OUTCOME_EXTENDED,
+        OUTCOME_REACQUIRED,
+        OUTCOME_FREED,
+        OUTCOME_PENDING,
+        OUTCOME_EXPIRED,
+        OUTCOME_MISSING,
+        OUTCOME_TAKEN, /* the key that a failed add or extend is about */
+};
+
+struct reply_item {
+        struct text key;
+        enum lock_outcome outcome;
+        char value[TOKEN_TEXT_LEN + 1]; /* the lock's, where one is held */
+        uint64_t valid_until_ns;
+};
+
+/* Why a node gave no vote, for NO_QUORUM. */
+enum vote_reason {
+        VOTE_GRANTED,
+        VOTE_HELD,    /* somebody else's value is there (or, at an extension, not ours) */
+        VOTE_ERROR,   /* the node's own error, in its `error` */
+        VOTE_LOST,    /* the connection broke with the command in it */
+        VOTE_TIMEOUT, /* no answer within the node timeout */
+        VOTE_DOWN,    /* not connected: the reason is in its `reason` */
+        VOTE_PENDING, /* decided before it answered */
+        VOTE_LATE,    /* it granted, but no validity was left */
+};
+
+/* Who holds a key on this host. */
+struct holder {
+        uint64_t session; /* 0: nobody on this host */
+        pid_t pid;
+        uid_t uid;
+        char name[SESSION_NAME_MAX + 1];
+};
+
+/* The answer to one request. Borrowed from the engine until it is stepped or popped again. */
+struct reply {
+        uint64_t session;
+        uint64_t request;
+        enum method method;
+        enum error_name error;
+        const struct reply_item *items; /* add, extend, free, reset */
+        size_t items_n;
+        unsigned attempts;
+        uint64_t waited_ms;
+        int64_t retries; /* LOCKED: the number that its message names */
+        const struct holder *holder;
+        const enum vote_reason *votes; /* NO_QUORUM: one for each node */
+        unsigned votes_n;
+        bool cancelled;    /* cancel */
+        const char *limit; /* LIMIT: the limit's name in the configuration */
+        uint64_t limit_value;
+};
+
+enum lost_reason {
+        LOST_EXPIRED,
+};
+
+enum node_state {
+        NODE_CONNECTING,
+        NODE_UP,
+        NODE_DOWN,
+};
+
+/* Something that a session subscribed to. Borrowed as a reply is. */
+struct notice {
+        uint64_t session;
+        enum notice_kind kind;
+        struct text key; /* lost */
+        const char *value;
+        enum lost_reason lost;
+        unsigned node; /* node: with its state and reason of now */
+};
+
+enum command_kind {
+        /*
+         * All or nothing on one node: where no key of the first `acquire_n` items exists and every other item's key has
+         * the item's value, the first are set with their value and the ttl, and of the others each ttl below it is
+         * raised.
+         */
+        COMMAND_TAKE,
+        /* Deletes each key that has the item's value. */
+        COMMAND_RELEASE,
+};
+
+struct command_item {
+        struct text key;
+        const char *value; /* TOKEN_TEXT_LEN bytes and a NUL */
+};
+
+/* One command for one node. Borrowed from the engine until it is stepped or popped again. */
+struct command {
+        uint64_t round;
+        unsigned node;
+        enum command_kind kind;
+        uint32_t ttl_ms; /* TAKE */
+        const struct command_item *items;
+        unsigned items_n; /* 1..KEYS_PER_ROUND_MAX */
+        unsigned acquire_n;
+};
+
+enum answer_verdict {
+        ANSWER_GRANTED, /* TAKE: done on this node. RELEASE: none of the values is there any more */
+        ANSWER_HELD,    /* TAKE: nothing was done; `taken` says which items stood in the way */
+        ANSWER_ERROR,   /* the node refused; a part may have been done */
+        ANSWER_AGAIN,   /* not carried out: the node did not know the script, and will when it is asked once more */
+        ANSWER_LOST,    /* not known: the connection broke; or it was never sent */
+};
+
+/* What a node said. Every command is answered exactly once. */
+struct answer {
+        enum answer_verdict verdict;
+        uint64_t taken;    /* HELD: bit i for item i */
+        uint64_t number;   /* HELD: the longest ttl among the keys in the way, ms; 0 where one has none */
+        uint64_t node_ms;  /* the node's own clock, Unix ms; 0 where it did not say */
+        const char *error; /* ERROR: the node's words; borrowed; else NULL */
+};

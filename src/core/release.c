@@ -1,0 +1,142 @@
+/*
+ * Locks that some node may still have though nobody holds them:
+ *
+ *      release_lock --> due --> a round to each node that may have it --> confirmed by all: done
+ *                        ^                        | no answer, error, node down
+ *                        +---- node up, retry ----+--> later --> its ttl has passed everywhere: forgotten
+ *
+ * Releasing is repeated for ever and harmless to repeat (compare and delete of a value that nobody else has), so that a
+ * lack of memory is just one more reason for a node not to have confirmed.
+ *
+ * A release follows its acquire on the same connection, so the node carries them out in that order. Where the
+ * connection broke in between, the ttl counts from the moment when that was known: `gone_ns`.
+ */
+#include "redlockd/core/release.h"
+
+#include "redlockd/core/lock.h"
+#include "redlockd/core/round.h"
+
+#include <assert.h>
+
+void release_unlist(struct engine *e, struct lock *l)
+{
+        if (l->listed == LOCK_DUE)
+                TAILQ_REMOVE(&e->release_due, l, in_release);
+        else if (l->listed == LOCK_LATER)
+                TAILQ_REMOVE(&e->release_later, l, in_release);
+        l->listed = LOCK_UNLISTED;
+        if (TAILQ_EMPTY(&e->release_later))
+                heap_clear(&e->deadlines, &e->release_retry);
+}
+
+static void release_list_due(struct engine *e, struct lock *l)
+{
+        release_unlist(e, l);
+        TAILQ_INSERT_TAIL(&e->release_due, l, in_release);
+        l->listed = LOCK_DUE;
+}
+
+static void release_list_later(struct engine *e, struct lock *l)
+{
+        release_unlist(e, l);
+        TAILQ_INSERT_TAIL(&e->release_later, l, in_release);
+        l->listed = LOCK_LATER;
+        if (!deadline_armed(&e->release_retry))
+                heap_set(&e->deadlines, &e->release_retry, e->now_ns + RELEASE_RETRY_MS * NS_PER_MS);
+}
+
+void release_lock(struct engine *e, struct lock *l)
+{
+        if (l->sent && l->listed == LOCK_UNLISTED)
+                release_list_due(e, l);
+}
+
+void release_again(struct engine *e, struct lock *l)
+{
+        if (l->sent)
+                release_list_later(e, l);
+}
+
+static int release_round(struct engine *e, struct call *call, struct lock *const *locks, unsigned locks_n,
+                         uint32_t nodes, struct round **ret_round)
+{
+        uint32_t ttl_ms = 0;
+        unsigned i;
+        int r;
+
+        for (i = 0; i < locks_n; ++i)
+                if (locks[i]->ttl_ms > ttl_ms)
+                        ttl_ms = locks[i]->ttl_ms;
+        r = round_new(e, COMMAND_RELEASE, locks, locks_n, 0, ttl_ms, nodes, call, ret_round);
+        for (i = 0; i < locks_n; ++i) {
+                if (r < 0)
+                        release_again(e, locks[i]);
+                else
+                        release_unlist(e, locks[i]);
+        }
+        return r;
+}
+
+int release_for(struct engine *e, struct call *call, struct lock *const *locks, unsigned locks_n, uint64_t *ret_round)
+{
+        struct round *round;
+        int r = release_round(e, call, locks, locks_n, e->nodes_up, &round);
+
+        if (r < 0)
+                return r;
+        *ret_round = round_id(round);
+        return 0;
+}
+
+void release_flush(struct engine *e)
+{
+        struct lock *batch[KEYS_PER_ROUND_MAX], *l;
+        struct round *round;
+        uint32_t nodes;
+        unsigned n;
+
+        do {
+                nodes = 0;
+                for (n = 0; n < KEYS_PER_ROUND_MAX && (l = TAILQ_FIRST(&e->release_due));) {
+                        if (!(l->sent & e->nodes_up)) {
+                                release_list_later(e, l);
+                                continue;
+                        }
+                        release_unlist(e, l);
+                        nodes |= l->sent & e->nodes_up;
+                        batch[n++] = l;
+                }
+                if (n > 0 && release_round(e, NULL, batch, n, nodes, &round) == 0)
+                        round_review(e, round);
+        } while (n > 0);
+}
+
+void release_on_node_up(struct engine *e, unsigned node)
+{
+        struct lock *l, *next;
+
+        for (l = TAILQ_FIRST(&e->release_later); l; l = next) {
+                next = TAILQ_NEXT(l, in_release);
+                if (l->sent & UINT32_C(1) << node)
+                        release_list_due(e, l);
+        }
+}
+
+void release_on_deadline(struct engine *e)
+{
+        struct lock *l, *next;
+
+        for (l = TAILQ_FIRST(&e->release_later); l; l = next) {
+                next = TAILQ_NEXT(l, in_release);
+                /* While a round names it, a node may yet carry out an acquire of it. */
+                if (e->now_ns >= l->gone_ns && l->refs == 0) {
+                        release_unlist(e, l);
+                        l->sent = 0;
+                        lock_settle(e, l);
+                } else if (l->sent & e->nodes_up) {
+                        release_list_due(e, l);
+                }
+        }
+        if (!TAILQ_EMPTY(&e->release_later))
+                heap_set(&e->deadlines, &e->release_retry, e->now_ns + RELEASE_RETRY_MS * NS_PER_MS);
+}

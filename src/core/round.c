@@ -1,0 +1,254 @@
+/*
+ * One command to N nodes:
+ *
+ *      round_new --> commands popped --> answers, deadline --> decided --> the last answer --> freed
+ *
+ * The verdict is given once, as early as it can be: won at the quorum-th grant, lost when a quorum is out of reach, at
+ * the latest at the node timeout, when whoever has not answered counts as refusing. Answers that come after it never
+ * change it; they only tell which nodes have the locks (`lock.sent`), for the clean-up.
+ */
+#include "redlockd/core/round.h"
+
+#include "redlockd/base/mem.h"
+#include "redlockd/core/call.h"
+#include "redlockd/core/lock.h"
+#include "redlockd/core/release.h"
+#include "redlockd/core/resource.h"
+
+#include <assert.h>
+#include <errno.h>
+
+static uint32_t bit_of(unsigned node)
+{
+        return UINT32_C(1) << node;
+}
+
+uint64_t round_id(const struct round *r)
+{
+        return r->link.hash;
+}
+
+struct round *round_find(const struct engine *e, uint64_t id)
+{
+        struct map_link *link = map_first(&e->rounds, id);
+
+        return link ? container_of(link, struct round, link) : NULL;
+}
+
+int round_new(struct engine *e, enum command_kind kind, struct lock *const *items, unsigned items_n, unsigned acquire_n,
+              uint32_t ttl_ms, uint32_t nodes, struct call *call, struct round **ret_round)
+{
+        struct round *r;
+        unsigned i;
+
+        assert(items_n >= 1 && items_n <= KEYS_PER_ROUND_MAX);
+        r = mem_zalloc(sizeof(*r) + items_n * sizeof(*items));
+        if (!r)
+                return -ENOMEM;
+        if (heap_reserve(&e->deadlines) < 0) {
+                mem_free(r);
+                return -ENOMEM;
+        }
+        r->kind = kind;
+        r->call = call;
+        r->timeout.kind = DEADLINE_ROUND;
+        r->started_ns = e->now_ns;
+        r->ttl_ms = ttl_ms;
+        r->to_send = nodes;
+        r->acquire_n = acquire_n;
+        r->items_n = items_n;
+        for (i = 0; i < items_n; ++i)
+                r->items[i] = lock_ref(items[i]);
+        quorum_init(&r->ballot, e->options.nodes_n);
+        for (i = 0; i < e->options.nodes_n; ++i) {
+                r->votes[i] = VOTE_PENDING;
+                if (nodes & bit_of(i))
+                        continue;
+                r->votes[i] = VOTE_DOWN;
+                quorum_vote(&r->ballot, i, false);
+        }
+        map_link(&e->rounds, &r->link, ++e->round_id);
+        heap_set(&e->deadlines, &r->timeout, e->now_ns + validity_node_timeout_ms(ttl_ms) * NS_PER_MS);
+        if (nodes)
+                outgoing_link(e, &r->out, OUTGOING_ROUND);
+        *ret_round = r;
+        return 0;
+}
+
+static void round_free(struct engine *e, struct round *r)
+{
+        unsigned i;
+
+        assert(!r->call);
+        map_unlink(&e->rounds, &r->link);
+        outgoing_unlink(e, &r->out);
+        heap_clear(&e->deadlines, &r->timeout);
+        heap_release(&e->deadlines);
+        for (i = 0; i < r->items_n; ++i) {
+                if (r->kind == COMMAND_RELEASE)
+                        release_again(e, r->items[i]);
+                lock_unref(e, r->items[i]);
+        }
+        mem_free(r);
+}
+
+static void round_settle(struct engine *e, struct round *r)
+{
+        if (r->decided && r->owed == 0 && r->to_send == 0)
+                round_free(e, r);
+}
+
+static void round_unsend(struct engine *e, struct round *r)
+{
+        r->to_send = 0;
+        outgoing_unlink(e, &r->out);
+}
+
+void round_review(struct engine *e, struct round *r)
+{
+        enum quorum_verdict verdict = quorum_verdict(&r->ballot);
+        struct call *call = r->call;
+
+        if (!r->decided && verdict != QUORUM_PENDING) {
+                r->decided = true;
+                heap_clear(&e->deadlines, &r->timeout);
+                if (r->kind == COMMAND_TAKE)
+                        round_unsend(e, r); /* what comes after the verdict might come after its undo */
+                r->call = NULL;
+                if (call)
+                        call_on_round(e, call, r, verdict);
+        }
+        round_settle(e, r);
+}
+
+void round_abandon(struct engine *e, struct round *r)
+{
+        r->call = NULL;
+        r->decided = true;
+        heap_clear(&e->deadlines, &r->timeout);
+        round_unsend(e, r);
+        round_settle(e, r);
+}
+
+bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
+{
+        unsigned node, i;
+
+        if (r->to_send == 0)
+                return false;
+        node = (unsigned)__builtin_ctz(r->to_send);
+        r->to_send &= ~bit_of(node);
+        r->owed |= bit_of(node);
+        for (i = 0; i < r->items_n; ++i) {
+                struct lock *l = r->items[i];
+
+                if (r->kind == COMMAND_TAKE) {
+                        l->sent |= bit_of(node);
+                        if (r->ttl_ms > l->ttl_max_ms)
+                                l->ttl_max_ms = r->ttl_ms;
+                }
+                e->items[i] = (struct command_item){ resource_key(l->resource), l->value };
+        }
+        *ret_command = (struct command){ .round = round_id(r),
+                                         .node = node,
+                                         .kind = r->kind,
+                                         .ttl_ms = r->ttl_ms,
+                                         .items = e->items,
+                                         .items_n = r->items_n,
+                                         .acquire_n = r->acquire_n };
+        return true;
+}
+
+/* What an answer to TAKE says about which locks the node may have. */
+static void round_note_take(struct engine *e, struct round *r, unsigned node, enum answer_verdict verdict)
+{
+        unsigned i;
+
+        for (i = 0; i < r->items_n; ++i) {
+                struct lock *l = r->items[i];
+
+                if (verdict == ANSWER_GRANTED && i < r->acquire_n) {
+                        l->granted |= bit_of(node);
+                } else if (verdict == ANSWER_HELD && i < r->acquire_n) {
+                        l->sent &= ~bit_of(node);
+                } else if (verdict == ANSWER_LOST && (l->state == LOCK_LEAVING || l->state == LOCK_LAPSED)) {
+                        uint64_t gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
+
+                        /* It may have been carried out at any moment until now: its ttl counts from now. */
+                        if (gone_ns > l->gone_ns)
+                                l->gone_ns = gone_ns;
+                }
+        }
+}
+
+static void round_note_release(struct round *r, unsigned node)
+{
+        unsigned i;
+
+        for (i = 0; i < r->items_n; ++i) {
+                r->items[i]->sent &= ~bit_of(node);
+                r->items[i]->granted &= ~bit_of(node);
+        }
+}
+
+static void node_note_error(struct engine *e, unsigned node, const char *error)
+{
+        ++e->nodes[node].errors;
+        strncpy(e->nodes[node].error, error ? error : "", NODE_REASON_MAX - 1);
+}
+
+/* True if the node is asked once more: nothing was done there, and nothing was undone since. */
+static bool round_resend(struct engine *e, struct round *r, unsigned node)
+{
+        if (r->resent & bit_of(node) || !(e->nodes_up & bit_of(node)))
+                return false;
+        if (r->kind == COMMAND_TAKE && r->decided)
+                return false;
+        r->resent |= bit_of(node);
+        r->to_send |= bit_of(node);
+        outgoing_link(e, &r->out, OUTGOING_ROUND);
+        return true;
+}
+
+void round_on_answer(struct engine *e, struct round *r, unsigned node, const struct answer *answer)
+{
+        static const uint8_t votes[] = { [ANSWER_GRANTED] = VOTE_GRANTED,
+                                         [ANSWER_HELD] = VOTE_HELD,
+                                         [ANSWER_ERROR] = VOTE_ERROR,
+                                         [ANSWER_AGAIN] = VOTE_ERROR,
+                                         [ANSWER_LOST] = VOTE_LOST };
+
+        assert(r->owed & bit_of(node));
+        r->owed &= ~bit_of(node);
+        if (answer->verdict == ANSWER_AGAIN && round_resend(e, r, node))
+                return;
+        if (answer->verdict == ANSWER_ERROR)
+                node_note_error(e, node, answer->error);
+        if (answer->verdict == ANSWER_AGAIN)
+                node_note_error(e, node, "NOSCRIPT");
+        if (r->kind == COMMAND_TAKE)
+                round_note_take(e, r, node, answer->verdict);
+        else if (answer->verdict == ANSWER_GRANTED)
+                round_note_release(r, node);
+        if (!r->decided) {
+                quorum_vote(&r->ballot, node, answer->verdict == ANSWER_GRANTED);
+                r->votes[node] = votes[answer->verdict];
+                if (answer->verdict == ANSWER_HELD)
+                        r->taken |= answer->taken;
+        }
+        round_review(e, r);
+}
+
+void round_on_deadline(struct engine *e, struct round *r)
+{
+        uint32_t open = quorum_open(&r->ballot);
+        unsigned node;
+
+        for (node = 0; node < e->options.nodes_n; ++node) {
+                if (!(open & bit_of(node)))
+                        continue;
+                r->votes[node] = VOTE_TIMEOUT;
+                quorum_vote(&r->ballot, node, false);
+        }
+        round_review(e, r);
+}
