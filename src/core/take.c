@@ -50,10 +50,8 @@ static void take_finish(struct engine *e, struct call *c, enum error_name error)
         call_finish(e, c, error);
 }
 
-static bool take_spent(const struct engine *e, const struct call *c)
+static bool take_spent(const struct call *c)
 {
-        if (e->now_ns >= c->wait_end_ns)
-                return true;
         return c->retry_count != RETRY_FOR_EVER && c->attempts > (uint64_t)c->retry_count;
 }
 
@@ -76,7 +74,7 @@ static void take_fail(struct engine *e, struct call *c, enum error_name error)
         c->last_error = error;
         if (c->counted) {
                 c->counted = false;
-                if (take_spent(e, c)) {
+                if (take_spent(c)) {
                         take_finish(e, c, error);
                         return;
                 }

@@ -244,9 +244,33 @@ static void a_drain_at_once_frees_everything(void)
         world_free(w);
 }
 
+static void a_drain_breaks_off_an_add_in_its_round(void)
+{
+        struct world *w = world_new(&(struct world_options){ 0 });
+        char a = world_open(w, 1);
+
+        world_add(w, a, "k", (struct ask){ 0 });
+        world_drain(w, 1, false);
+        world_run(w, 10);
+        world_expect(w, "0.000  A > add k\n"
+                        "0.000  h1 > n1 n2 n3 take k#1\n"
+                        "0.000  h1 > drain\n"
+                        "0.000  A < STOPPING\n"
+                        "0.000  h1 > n1 n2 n3 release k#1\n"
+                        "1.000  n1 > granted\n"
+                        "1.000  n2 > granted\n"
+                        "1.000  n3 > granted\n"
+                        "1.000  n1 > released\n"
+                        "1.000  n2 > released\n"
+                        "1.000  n3 > released\n"
+                        "1.000  h1 drained\n");
+        world_free(w);
+}
+
 STORY_MAIN("end", STORY(the_end_of_a_session_frees_all_and_wakes_the_waiters),
            STORY(a_session_that_waits_leaves_every_queue_at_its_end),
            STORY(a_session_that_ends_during_a_round_leaves_nothing),
            STORY(a_session_that_ends_while_it_frees_leaves_nothing),
            STORY(a_connection_that_breaks_answers_for_what_it_owes), STORY(a_minority_that_is_down_costs_nothing),
-           STORY(a_drain_lets_holders_finish), STORY(a_drain_at_once_frees_everything))
+           STORY(a_drain_lets_holders_finish), STORY(a_drain_at_once_frees_everything),
+           STORY(a_drain_breaks_off_an_add_in_its_round))

@@ -373,10 +373,30 @@ static void a_held_key_that_lapses_during_an_add_is_acquired_with_it(void)
         world_free(w);
 }
 
+/* The map remembers lapsed locks up to the limit of held ones; the oldest is forgotten first. */
+static void only_so_many_lapsed_locks_are_remembered(void)
+{
+        struct world *w = world_new(&(struct world_options){ .locks_max = 2 });
+        char a = world_open(w, 1);
+
+        world_add(w, a, "a", (struct ask){ .ttl_ms = 100 });
+        world_run(w, 200);
+        world_add(w, a, "b", (struct ask){ .ttl_ms = 100 });
+        world_run(w, 200);
+        world_add(w, a, "c", (struct ask){ .ttl_ms = 100 });
+        world_run(w, 200);
+        world_skip(w);
+        world_give(w, a, "a,b,c");
+        world_expect(w, "600.000  A > free a,b,c\n"
+                        "600.000  A < a missing b expired c expired\n");
+        world_free(w);
+}
+
 STORY_MAIN("map", STORY(requests_for_one_key_keep_their_order), STORY(freeing_all_waits_only_where_an_add_waits),
            STORY(free_sorts_its_keys), STORY(free_without_a_majority_is_pending),
            STORY(a_lock_that_lapses_is_told_and_passes_on), STORY(extend_by_the_state_of_each_key),
            STORY(strict_extend_acquires_nothing), STORY(a_lock_that_a_majority_lost_is_not_brought_back),
            STORY(an_extension_without_a_quorum_is_tried_again), STORY(a_shorter_extension_frees_the_key_when_it_ends),
            STORY(a_lock_that_lapses_during_its_extension_is_acquired_anew),
-           STORY(a_held_key_that_lapses_during_an_add_is_acquired_with_it))
+           STORY(a_held_key_that_lapses_during_an_add_is_acquired_with_it),
+           STORY(only_so_many_lapsed_locks_are_remembered))

@@ -403,6 +403,48 @@ static void a_session_may_not_hold_more_than_its_limit(void)
         world_free(w);
 }
 
+/* Two nodes cannot be sent to: the verdict falls before the third was asked, so it is not asked, and nothing is to be
+ * undone. */
+static void after_the_verdict_no_node_is_asked(void)
+{
+        struct world *w = world_new(&(struct world_options){ 0 });
+        char a = world_open(w, 1);
+
+        world_refuse(w, 1, true);
+        world_refuse(w, 2, true);
+        world_add(w, a, "k", (struct ask){ .tries = 1 });
+        world_run(w, 10);
+        world_expect(w, "0.000  A > add k\n"
+                        "0.000  A < NO_QUORUM n1:lost n2:lost n3:pending, 1 attempts, 0 ms\n");
+        world_refuse(w, 1, false);
+        world_refuse(w, 2, false);
+        world_free(w);
+}
+
+/*
+ * The acquire is carried out when its session is long gone, then the connection breaks: from that moment on its ttl
+ * counts, and so long the undo is repeated.
+ */
+static void an_undo_lasts_as_long_as_a_late_acquire_may(void)
+{
+        struct world *w = world_new(&(struct world_options){ 0 });
+        char a = world_open(w, 1);
+
+        world_slow(w, 3, 1500000);
+        world_add(w, a, "k", (struct ask){ .ttl_ms = 1000 });
+        world_run(w, 10);
+        world_end(w, a);
+        world_run(w, 1495);
+        world_cut(w, 1, 3);
+        world_slow(w, 3, 500);
+        world_run(w, 495);
+        world_check(w, world_stored(w, 3, "k"));
+        world_join(w, 1, 3);
+        world_run(w, 10);
+        world_check(w, !world_stored(w, 3, "k"));
+        world_free(w);
+}
+
 STORY_MAIN("take", STORY(a_lock_is_granted_at_the_quorum_th_yes), STORY(a_lost_round_is_undone_at_once_on_every_node),
            STORY(a_grant_a_refusal_and_a_hang_are_decided_by_the_node_timeout), STORY(with_two_nodes_a_tie_is_lost),
            STORY(answers_later_than_the_validity_grant_nothing), STORY(a_second_try_uses_a_new_token_and_succeeds),
@@ -412,4 +454,5 @@ STORY_MAIN("take", STORY(a_lock_is_granted_at_the_quorum_th_yes), STORY(a_lost_r
            STORY(a_node_without_the_script_is_asked_again_in_the_same_round),
            STORY(a_node_without_the_script_is_not_asked_again_after_the_verdict), STORY(two_hosts_share_the_nodes),
            STORY(a_pause_of_the_host_longer_than_the_ttl_grants_nothing),
-           STORY(a_session_may_not_hold_more_than_its_limit))
+           STORY(a_session_may_not_hold_more_than_its_limit), STORY(after_the_verdict_no_node_is_asked),
+           STORY(an_undo_lasts_as_long_as_a_late_acquire_may))

@@ -32,7 +32,7 @@ TAILQ_HEAD(parcel_list, parcel);
 
 struct sim_node {
         struct memory *memory;
-        bool hung, down, scripts;
+        bool hung, down, scripts, refuses;
         uint64_t latency_ns;
         struct parcel_list inbox;
 };
@@ -234,6 +234,14 @@ static void world_send(struct world *w, unsigned host, const struct command *com
         struct sim_node *n = &w->nodes[command->node];
         struct parcel *p;
 
+        if (n->refuses) {
+                engine_step(h->engine, &(struct event){ .kind = EVENT_ANSWER,
+                                                        .now_ns = w->now_ns,
+                                                        .answer = { .round = command->round,
+                                                                    .node = command->node,
+                                                                    .answer = { .verdict = ANSWER_LOST } } });
+                return;
+        }
         say_command(w, host, command);
         p = calloc(1, sizeof(*p));
         command_copy(&p->command, command);
@@ -458,6 +466,12 @@ void world_go_on(struct world *w, unsigned node)
                 TAILQ_REMOVE(&n->inbox, p, entry);
                 world_execute(w, p);
         }
+}
+
+void world_refuse(struct world *w, unsigned node, bool refuse)
+{
+        if (w)
+                w->nodes[node - 1].refuses = refuse;
 }
 
 void world_flush_scripts(struct world *w, unsigned node)

@@ -66,6 +66,8 @@ void world_crash(struct world *w, unsigned node, bool forget);
 /* All of a host's connections to it break; what it was sent and has not carried out is gone. */
 void world_cut(struct world *w, unsigned host, unsigned node);
 void world_join(struct world *w, unsigned host, unsigned node);
+/* Its host cannot send to it (a full queue): each command is answered as lost between two effects. */
+void world_refuse(struct world *w, unsigned node, bool refuse);
 void world_flush_scripts(struct world *w, unsigned node);
 /* Somebody else's key, or the loss of one. */
 void world_plant(struct world *w, unsigned node, const char *key, uint32_t ttl_ms);
