@@ -1,22 +1,22 @@
 /*
  * Scenes of endings: of a session, of a connection to a node, of the broker itself.
  */
-#include "sim/world.h"
+#include "sim/story.h"
 
 /* Everything goes in one command a node, and the waiter's acquire stands right behind it. */
 static void the_end_of_a_session_frees_all_and_wakes_the_waiters(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
 
-        world_add(w, a, "x,y", (struct ask){ 0 });
-        world_add(w, a, "z", (struct ask){ 0 });
-        world_run(w, 10);
-        world_add(w, b, "y", (struct ask){ 0 });
-        world_skip(w);
+        story_add(w, a, "x,y", (struct ask){ 0 });
+        story_add(w, a, "z", (struct ask){ 0 });
+        story_run(w, 10);
+        story_add(w, b, "y", (struct ask){ 0 });
+        story_skip(w);
         world_end(w, a);
-        world_run(w, 10);
-        world_expect(w, "10.000  A gone\n"
+        story_run(w, 10);
+        story_expect(w, "10.000  A gone\n"
                         "10.000  A closed\n"
                         "10.000  h1 > n1 n2 n3 release x#1 y#2 z#3\n"
                         "10.000  h1 > n1 n2 n3 take y#4\n"
@@ -27,23 +27,23 @@ static void the_end_of_a_session_frees_all_and_wakes_the_waiters(void)
                         "11.000  n2 > granted\n"
                         "11.000  B < y#4 acquired 9897\n"
                         "11.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 static void a_session_that_waits_leaves_every_queue_at_its_end(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
 
-        world_add(w, a, "x,y", (struct ask){ 0 });
-        world_run(w, 10);
-        world_add(w, b, "x,y", (struct ask){ 0 });
-        world_add(w, c, "x", (struct ask){ 0 });
+        story_add(w, a, "x,y", (struct ask){ 0 });
+        story_run(w, 10);
+        story_add(w, b, "x,y", (struct ask){ 0 });
+        story_add(w, c, "x", (struct ask){ 0 });
         world_end(w, b);
-        world_skip(w);
-        world_give(w, a, NULL);
-        world_run(w, 10);
-        world_expect(w, "10.000  A > free\n"
+        story_skip(w);
+        story_give(w, a, NULL);
+        story_run(w, 10);
+        story_expect(w, "10.000  A > free\n"
                         "10.000  h1 > n1 n2 n3 release x#1 y#2\n"
                         "10.000  h1 > n1 n2 n3 take x#3\n"
                         "11.000  n1 > released\n"
@@ -54,23 +54,24 @@ static void a_session_that_waits_leaves_every_queue_at_its_end(void)
                         "11.000  n2 > granted\n"
                         "11.000  C < x#3 acquired 9897\n"
                         "11.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* The round runs on without it: whatever it was or will be granted is released, the hung node's grant too. */
 static void a_session_that_ends_during_a_round_leaves_nothing(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
 
         world_hang(w, 3);
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_add(w, b, "k", (struct ask){ 0 });
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_add(w, b, "k", (struct ask){ 0 });
         world_end(w, a);
-        world_run(w, 20);
+        story_run(w, 20);
         world_go_on(w, 3);
-        world_run(w, 10);
-        world_expect(w, "0.000  A > add k\n"
+        story_run(w, 10);
+        story_expect(w, "0.000  n3 hangs\n"
+                        "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
                         "0.000  B > add k\n"
                         "0.000  A gone\n"
@@ -85,24 +86,25 @@ static void a_session_that_ends_during_a_round_leaves_nothing(void)
                         "1.000  n1 > granted\n"
                         "1.000  n2 > granted\n"
                         "1.000  B < k#2 acquired 9897\n"
+                        "20.000  n3 goes on\n"
                         "20.500  n3 > granted\n"
                         "20.500  n3 > released\n"
                         "20.500  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 static void a_session_that_ends_while_it_frees_leaves_nothing(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "k,l", (struct ask){ 0 });
-        world_run(w, 10);
-        world_skip(w);
-        world_give(w, a, "k");
+        story_add(w, a, "k,l", (struct ask){ 0 });
+        story_run(w, 10);
+        story_skip(w);
+        story_give(w, a, "k");
         world_end(w, a);
-        world_run(w, 10);
-        world_expect(w, "10.000  A > free k\n"
+        story_run(w, 10);
+        story_expect(w, "10.000  A > free k\n"
                         "10.000  h1 > n1 n2 n3 release k#1\n"
                         "10.000  A gone\n"
                         "10.000  A < CANCELLED\n"
@@ -114,27 +116,29 @@ static void a_session_that_ends_while_it_frees_leaves_nothing(void)
                         "11.000  n1 > released\n"
                         "11.000  n2 > released\n"
                         "11.000  n3 > released\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* Cut with acquires in it: they count as refused at once, not at the timeout. */
 static void a_connection_that_breaks_answers_for_what_it_owes(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_subscribe(w, a, NOTICE_NODE);
+        story_subscribe(w, a, NOTICE_NODE);
         world_hang(w, 1);
         world_hang(w, 2);
-        world_add(w, a, "k", (struct ask){ .tries = 1 });
-        world_run(w, 5);
+        story_add(w, a, "k", (struct ask){ .tries = 1 });
+        story_run(w, 5);
         world_cut(w, 1, 1);
         world_cut(w, 1, 2);
-        world_run(w, 10);
+        story_run(w, 10);
         world_join(w, 1, 1);
-        world_run(w, 10);
-        world_expect(w, "0.000  A > subscribe\n"
+        story_run(w, 10);
+        story_expect(w, "0.000  A > subscribe\n"
                         "0.000  A <\n"
+                        "0.000  n1 hangs\n"
+                        "0.000  n2 hangs\n"
                         "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
                         "1.000  n3 > granted\n"
@@ -148,23 +152,25 @@ static void a_connection_that_breaks_answers_for_what_it_owes(void)
                         "15.000  h1 n1 up\n"
                         "15.000  A < node n1 up\n"
                         "15.000  h1 > n1 release k#1\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* A minority of nodes that is down is not noticed by anybody. */
 static void a_minority_that_is_down_costs_nothing(void)
 {
-        struct world *w = world_new(&(struct world_options){ .nodes_n = 5 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ .nodes_n = 5 });
+        unsigned a = world_open(w, 1);
 
         world_crash(w, 2, true);
         world_crash(w, 4, true);
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_run(w, 10);
-        world_give(w, a, "k");
-        world_run(w, 10);
-        world_expect(w, "0.000  h1 n2 cut\n"
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        story_give(w, a, "k");
+        story_run(w, 10);
+        story_expect(w, "0.000  h1 n2 cut\n"
+                        "0.000  n2 forgets\n"
                         "0.000  h1 n4 cut\n"
+                        "0.000  n4 forgets\n"
                         "0.000  A > add k\n"
                         "0.000  h1 > n1 n3 n5 take k#1\n"
                         "1.000  n1 > granted\n"
@@ -177,28 +183,28 @@ static void a_minority_that_is_down_costs_nothing(void)
                         "11.000  n3 > released\n"
                         "11.000  n5 > released\n"
                         "11.000  A < k freed\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* The first signal: no new locks, waiters are told, holders may finish. */
 static void a_drain_lets_holders_finish(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
 
-        world_subscribe(w, a, NOTICE_DEFAULT);
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_run(w, 10);
-        world_add(w, b, "k", (struct ask){ 0 });
-        world_skip(w);
+        story_subscribe(w, a, NOTICE_DEFAULT);
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        story_add(w, b, "k", (struct ask){ 0 });
+        story_skip(w);
         world_drain(w, 1, false);
-        world_add(w, b, "l", (struct ask){ 0 });
-        world_extend(w, b, "l", (struct ask){ 0 });
-        world_extend(w, a, "k", (struct ask){ 0 });
-        world_run(w, 10);
-        world_give(w, a, "k");
-        world_run(w, 10);
-        world_expect(w, "10.000  h1 > drain\n"
+        story_add(w, b, "l", (struct ask){ 0 });
+        story_extend(w, b, "l", (struct ask){ 0 });
+        story_extend(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        story_give(w, a, "k");
+        story_run(w, 10);
+        story_expect(w, "10.000  h1 > drain\n"
                         "10.000  A < stopping\n"
                         "10.000  B < STOPPING k\n"
                         "10.000  B > add l\n"
@@ -218,41 +224,41 @@ static void a_drain_lets_holders_finish(void)
                         "21.000  A < k freed\n"
                         "21.000  n3 > released\n"
                         "21.000  h1 drained\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* The second: everything is freed; a node that hangs is waited for no longer than the node timeout. */
 static void a_drain_at_once_frees_everything(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_add(w, a, "l", (struct ask){ 0 });
-        world_run(w, 10);
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_add(w, a, "l", (struct ask){ 0 });
+        story_run(w, 10);
         world_hang(w, 3);
-        world_skip(w);
+        story_skip(w);
         world_drain(w, 1, false);
         world_drain(w, 1, true);
-        world_run(w, 300);
-        world_expect(w, "10.000  h1 > drain\n"
+        story_run(w, 300);
+        story_expect(w, "10.000  h1 > drain\n"
                         "10.000  h1 > drain now\n"
                         "10.000  h1 > n1 n2 n3 release k#1 l#2\n"
                         "11.000  n1 > released\n"
                         "11.000  n2 > released\n"
                         "210.000  h1 drained\n");
-        world_free(w);
+        story_end(w);
 }
 
 static void a_drain_breaks_off_an_add_in_its_round(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ 0 });
+        story_add(w, a, "k", (struct ask){ 0 });
         world_drain(w, 1, false);
-        world_run(w, 10);
-        world_expect(w, "0.000  A > add k\n"
+        story_run(w, 10);
+        story_expect(w, "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
                         "0.000  h1 > drain\n"
                         "0.000  A < STOPPING\n"
@@ -264,7 +270,7 @@ static void a_drain_breaks_off_an_add_in_its_round(void)
                         "1.000  n2 > released\n"
                         "1.000  n3 > released\n"
                         "1.000  h1 drained\n");
-        world_free(w);
+        story_end(w);
 }
 
 STORY_MAIN("end", STORY(the_end_of_a_session_frees_all_and_wakes_the_waiters),

@@ -1,21 +1,21 @@
 /*
  * Scenes of the lock map: the order of one session's requests, extend, free, and locks that lapse.
  */
-#include "sim/world.h"
+#include "sim/story.h"
 
 /* Requests that name the same key run in the order they came; the others do not wait for them. */
 static void requests_for_one_key_keep_their_order(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_extend(w, a, "k", (struct ask){ .ttl_ms = 20000 });
-        world_give(w, a, "k");
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_add(w, a, "l", (struct ask){ 0 });
-        world_run(w, 20);
-        world_expect(w, "0.000  A > add k\n"
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_extend(w, a, "k", (struct ask){ .ttl_ms = 20000 });
+        story_give(w, a, "k");
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_add(w, a, "l", (struct ask){ 0 });
+        story_run(w, 20);
+        story_expect(w, "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
                         "0.000  A > extend k\n"
                         "0.000  A > free k\n"
@@ -45,27 +45,27 @@ static void requests_for_one_key_keep_their_order(void)
                         "4.000  n2 > granted\n"
                         "4.000  A < k#3 acquired 9897\n"
                         "4.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* free of everything does not stop at an add that waits: what is held goes at once, and the answer comes when the add
  * is decided. */
 static void freeing_all_waits_only_where_an_add_waits(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
 
-        world_add(w, a, "x", (struct ask){ 0 });
-        world_add(w, b, "y", (struct ask){ 0 });
-        world_run(w, 10);
-        world_add(w, b, "x", (struct ask){ 0 });
-        world_add(w, c, "y", (struct ask){ 0 });
-        world_skip(w);
-        world_give(w, b, NULL);
-        world_run(w, 10);
-        world_give(w, a, "x");
-        world_run(w, 10);
-        world_expect(w, "10.000  B > free\n"
+        story_add(w, a, "x", (struct ask){ 0 });
+        story_add(w, b, "y", (struct ask){ 0 });
+        story_run(w, 10);
+        story_add(w, b, "x", (struct ask){ 0 });
+        story_add(w, c, "y", (struct ask){ 0 });
+        story_skip(w);
+        story_give(w, b, NULL);
+        story_run(w, 10);
+        story_give(w, a, "x");
+        story_run(w, 10);
+        story_expect(w, "10.000  B > free\n"
                         "10.000  h1 > n1 n2 n3 release y#2\n"
                         "10.000  h1 > n1 n2 n3 take y#3\n"
                         "11.000  n1 > released\n"
@@ -91,23 +91,23 @@ static void freeing_all_waits_only_where_an_add_waits(void)
                         "22.000  n2 > released\n"
                         "22.000  B < y freed x freed\n"
                         "22.000  n3 > released\n");
-        world_free(w);
+        story_end(w);
 }
 
 static void free_sorts_its_keys(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "short", (struct ask){ .ttl_ms = 100 });
-        world_add(w, a, "held", (struct ask){ 0 });
-        world_run(w, 150);
-        world_skip(w);
-        world_give(w, a, "never,short,held");
-        world_run(w, 10);
-        world_give(w, a, "short");
-        world_reset(w, a);
-        world_expect(w, "150.000  A > free never,short,held\n"
+        story_add(w, a, "short", (struct ask){ .ttl_ms = 100 });
+        story_add(w, a, "held", (struct ask){ 0 });
+        story_run(w, 150);
+        story_skip(w);
+        story_give(w, a, "never,short,held");
+        story_run(w, 10);
+        story_give(w, a, "short");
+        story_reset(w, a);
+        story_expect(w, "150.000  A > free never,short,held\n"
                         "150.000  h1 > n1 n2 n3 release held#2\n"
                         "151.000  n1 > released\n"
                         "151.000  n2 > released\n"
@@ -117,52 +117,54 @@ static void free_sorts_its_keys(void)
                         "160.000  A < short missing\n"
                         "160.000  A > reset\n"
                         "160.000  A <\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* A majority cannot be reached: out of the map, pending, and released when the nodes are back. */
 static void free_without_a_majority_is_pending(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_run(w, 10);
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
         world_hang(w, 1);
         world_cut(w, 1, 2);
-        world_give(w, a, "k");
-        world_run(w, 300);
+        story_give(w, a, "k");
+        story_run(w, 300);
         world_go_on(w, 1);
         world_join(w, 1, 2);
-        world_run(w, 10);
-        world_expect(w, "0.000  A > add k\n"
+        story_run(w, 10);
+        story_expect(w, "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
                         "1.000  n1 > granted\n"
                         "1.000  n2 > granted\n"
                         "1.000  A < k#1 acquired 9897\n"
                         "1.000  n3 > granted\n"
+                        "10.000  n1 hangs\n"
                         "10.000  h1 n2 cut\n"
                         "10.000  A > free k\n"
                         "10.000  h1 > n1 n3 release k#1\n"
                         "11.000  n3 > released\n"
                         "210.000  A < k pending\n"
+                        "310.000  n1 goes on\n"
                         "310.000  h1 n2 up\n"
                         "310.500  n1 > released\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* Told before the end of validity; open to others at the end, and not before. */
 static void a_lock_that_lapses_is_told_and_passes_on(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
 
-        world_subscribe(w, a, NOTICE_DEFAULT);
-        world_add(w, a, "k", (struct ask){ .ttl_ms = 1000 });
-        world_run(w, 900);
-        world_add(w, b, "k", (struct ask){ .delay_ms = 5000 });
-        world_run(w, 200);
-        world_expect(w, "0.000  A > subscribe\n"
+        story_subscribe(w, a, NOTICE_DEFAULT);
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 1000 });
+        story_run(w, 900);
+        story_add(w, b, "k", (struct ask){ .delay_ms = 5000 });
+        story_run(w, 200);
+        story_expect(w, "0.000  A > subscribe\n"
                         "0.000  A <\n"
                         "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
@@ -181,43 +183,43 @@ static void a_lock_that_lapses_is_told_and_passes_on(void)
                         "989.000  n2 > granted\n"
                         "989.000  B < k#2 acquired 9897\n"
                         "989.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 static void extend_by_the_state_of_each_key(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "old", (struct ask){ .ttl_ms = 100 });
-        world_add(w, a, "held", (struct ask){ 0 });
-        world_run(w, 150);
-        world_skip(w);
-        world_extend(w, a, "new,held,old", (struct ask){ .ttl_ms = 20000 });
-        world_run(w, 10);
-        world_expect(w, "150.000  A > extend new,held,old\n"
+        story_add(w, a, "old", (struct ask){ .ttl_ms = 100 });
+        story_add(w, a, "held", (struct ask){ 0 });
+        story_run(w, 150);
+        story_skip(w);
+        story_extend(w, a, "new,held,old", (struct ask){ .ttl_ms = 20000 });
+        story_run(w, 10);
+        story_expect(w, "150.000  A > extend new,held,old\n"
                         "150.000  h1 > n1 n2 n3 take new#3 old#4 +held#2\n"
                         "151.000  n1 > granted\n"
                         "151.000  n2 > granted\n"
                         "151.000  A < new#3 acquired 19797 held#2 extended 19797 old#4 reacquired 19797\n"
                         "151.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 static void strict_extend_acquires_nothing(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "old", (struct ask){ .ttl_ms = 100 });
-        world_add(w, a, "held", (struct ask){ 0 });
-        world_run(w, 150);
-        world_skip(w);
-        world_extend(w, a, "held,new", (struct ask){ .strict = true });
-        world_extend(w, a, "held,old", (struct ask){ .strict = true });
-        world_extend(w, a, "held", (struct ask){ .strict = true });
-        world_run(w, 10);
-        world_expect(w, "150.000  A > extend held,new\n"
+        story_add(w, a, "old", (struct ask){ .ttl_ms = 100 });
+        story_add(w, a, "held", (struct ask){ 0 });
+        story_run(w, 150);
+        story_skip(w);
+        story_extend(w, a, "held,new", (struct ask){ .strict = true });
+        story_extend(w, a, "held,old", (struct ask){ .strict = true });
+        story_extend(w, a, "held", (struct ask){ .strict = true });
+        story_run(w, 10);
+        story_expect(w, "150.000  A > extend held,new\n"
                         "150.000  A < NOT_HELD new\n"
                         "150.000  A > extend held,old\n"
                         "150.000  A < LOST old\n"
@@ -227,25 +229,25 @@ static void strict_extend_acquires_nothing(void)
                         "151.000  n2 > granted\n"
                         "151.000  A < held#2 extended 9897\n"
                         "151.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* Two of three nodes lost the key: refused, nothing is deleted, the old validity stands, and no try is wasted on it. */
 static void a_lock_that_a_majority_lost_is_not_brought_back(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_run(w, 1000);
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 1000);
         world_lose(w, 1);
         world_lose(w, 2);
-        world_skip(w);
-        world_extend(w, a, "k", (struct ask){ 0 });
-        world_run(w, 10);
-        world_check(w, world_stored(w, 3, "k") && !world_stored(w, 1, "k"));
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_expect(w, "1000.000  A > extend k\n"
+        story_skip(w);
+        story_extend(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        story_check(w, story_stored(w, 3, "k") && !story_stored(w, 1, "k"));
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_expect(w, "1000.000  A > extend k\n"
                         "1000.000  h1 > n1 n2 n3 take +k#1\n"
                         "1001.000  n1 > held\n"
                         "1001.000  n2 > held\n"
@@ -253,24 +255,26 @@ static void a_lock_that_a_majority_lost_is_not_brought_back(void)
                         "1001.000  n3 > granted\n"
                         "1010.000  A > add k\n"
                         "1010.000  A < k#1 held 8888\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* Too few nodes answer: tried again; what was valid stays valid until its old time. */
 static void an_extension_without_a_quorum_is_tried_again(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_run(w, 1000);
-        world_skip(w);
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 1000);
+        story_skip(w);
         world_hang(w, 1);
         world_hang(w, 2);
-        world_extend(w, a, "k", (struct ask){ .tries = 2 });
-        world_run(w, 1000);
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_expect(w, "1000.000  A > extend k\n"
+        story_extend(w, a, "k", (struct ask){ .tries = 2 });
+        story_run(w, 1000);
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_expect(w, "1000.000  n1 hangs\n"
+                        "1000.000  n2 hangs\n"
+                        "1000.000  A > extend k\n"
                         "1000.000  h1 > n1 n2 n3 take +k#1\n"
                         "1001.000  n3 > granted\n"
                         "1300.000  h1 > n1 n2 n3 take +k#1\n"
@@ -278,22 +282,22 @@ static void an_extension_without_a_quorum_is_tried_again(void)
                         "1500.000  A < NO_QUORUM n1:timeout n2:timeout n3:granted, 2 attempts, 500 ms\n"
                         "2000.000  A > add k\n"
                         "2000.000  A < k#1 held 7898\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* A shorter ttl is kept by the broker alone: on the nodes a ttl is never cut, so that a failure cannot cut what was
  * valid. */
 static void a_shorter_extension_frees_the_key_when_it_ends(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ .ttl_ms = 60000 });
-        world_run(w, 1000);
-        world_skip(w);
-        world_extend(w, a, "k", (struct ask){ .ttl_ms = 500 });
-        world_run(w, 1000);
-        world_expect(w, "1000.000  A > extend k\n"
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 60000 });
+        story_run(w, 1000);
+        story_skip(w);
+        story_extend(w, a, "k", (struct ask){ .ttl_ms = 500 });
+        story_run(w, 1000);
+        story_expect(w, "1000.000  A > extend k\n"
                         "1000.000  h1 > n1 n2 n3 take +k#1\n"
                         "1001.000  n1 > granted\n"
                         "1001.000  n2 > granted\n"
@@ -303,25 +307,25 @@ static void a_shorter_extension_frees_the_key_when_it_ends(void)
                         "1494.000  n1 > released\n"
                         "1494.000  n2 > released\n"
                         "1494.000  n3 > released\n");
-        world_check(w, world_stored_n(w, 1) == 0);
-        world_free(w);
+        story_check(w, !story_stored(w, 1, "k"));
+        story_end(w);
 }
 
 /* The lock lapses while the nodes are asked to extend it: looked at again, it is acquired anew. */
 static void a_lock_that_lapses_during_its_extension_is_acquired_anew(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ .ttl_ms = 1000 });
-        world_run(w, 970);
-        world_skip(w);
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 1000 });
+        story_run(w, 970);
+        story_skip(w);
         world_slow(w, 1, 15000);
         world_slow(w, 2, 15000);
         world_slow(w, 3, 15000);
-        world_extend(w, a, "k", (struct ask){ .ttl_ms = 1000 });
-        world_run(w, 100);
-        world_expect(w, "970.000  A > extend k\n"
+        story_extend(w, a, "k", (struct ask){ .ttl_ms = 1000 });
+        story_run(w, 100);
+        story_expect(w, "970.000  A > extend k\n"
                         "970.000  h1 > n1 n2 n3 take +k#1\n"
                         "988.000  h1 > n1 n2 n3 release k#1\n"
                         "1000.000  n1 > granted\n"
@@ -335,24 +339,24 @@ static void a_lock_that_lapses_during_its_extension_is_acquired_anew(void)
                         "1030.000  n2 > granted\n"
                         "1030.000  A < k#2 reacquired 958\n"
                         "1030.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* add of a key that is held and one that is not: the first lapses while the nodes are asked for the second. */
 static void a_held_key_that_lapses_during_an_add_is_acquired_with_it(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ .ttl_ms = 1000 });
-        world_run(w, 970);
-        world_skip(w);
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 1000 });
+        story_run(w, 970);
+        story_skip(w);
         world_slow(w, 1, 15000);
         world_slow(w, 2, 15000);
         world_slow(w, 3, 15000);
-        world_add(w, a, "k,l", (struct ask){ .tries = 1, .ttl_ms = 10000 });
-        world_run(w, 200);
-        world_expect(w, "970.000  A > add k,l\n"
+        story_add(w, a, "k,l", (struct ask){ .tries = 1, .ttl_ms = 10000 });
+        story_run(w, 200);
+        story_expect(w, "970.000  A > add k,l\n"
                         "970.000  h1 > n1 n2 n3 take l#2\n"
                         "988.000  h1 > n1 n2 n3 release k#1\n"
                         "1000.000  n1 > granted\n"
@@ -370,26 +374,26 @@ static void a_held_key_that_lapses_during_an_add_is_acquired_with_it(void)
                         "1030.000  n2 > granted\n"
                         "1030.000  A < k#3 acquired 9868 l#4 acquired 9868\n"
                         "1030.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* The map remembers lapsed locks up to the limit of held ones; the oldest is forgotten first. */
 static void only_so_many_lapsed_locks_are_remembered(void)
 {
-        struct world *w = world_new(&(struct world_options){ .locks_max = 2 });
-        char a = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ .locks_max = 2 });
+        unsigned a = world_open(w, 1);
 
-        world_add(w, a, "a", (struct ask){ .ttl_ms = 100 });
-        world_run(w, 200);
-        world_add(w, a, "b", (struct ask){ .ttl_ms = 100 });
-        world_run(w, 200);
-        world_add(w, a, "c", (struct ask){ .ttl_ms = 100 });
-        world_run(w, 200);
-        world_skip(w);
-        world_give(w, a, "a,b,c");
-        world_expect(w, "600.000  A > free a,b,c\n"
+        story_add(w, a, "a", (struct ask){ .ttl_ms = 100 });
+        story_run(w, 200);
+        story_add(w, a, "b", (struct ask){ .ttl_ms = 100 });
+        story_run(w, 200);
+        story_add(w, a, "c", (struct ask){ .ttl_ms = 100 });
+        story_run(w, 200);
+        story_skip(w);
+        story_give(w, a, "a,b,c");
+        story_expect(w, "600.000  A > free a,b,c\n"
                         "600.000  A < a missing b expired c expired\n");
-        world_free(w);
+        story_end(w);
 }
 
 STORY_MAIN("map", STORY(requests_for_one_key_keep_their_order), STORY(freeing_all_waits_only_where_an_add_waits),

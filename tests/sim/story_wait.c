@@ -1,23 +1,23 @@
 /*
  * Scenes of waiting: one first-come queue a key, of which only the head asks the nodes, and budgets of tries and time.
  */
-#include "sim/world.h"
+#include "sim/story.h"
 
 static void a_key_that_becomes_free_goes_to_the_head_of_the_queue_at_once(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_run(w, 5);
-        world_add(w, b, "k", (struct ask){ 0 });
-        world_add(w, c, "k", (struct ask){ 0 });
-        world_run(w, 45);
-        world_give(w, a, "k");
-        world_run(w, 50);
-        world_give(w, b, "k");
-        world_run(w, 50);
-        world_expect(w, "0.000  A > add k\n"
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 5);
+        story_add(w, b, "k", (struct ask){ 0 });
+        story_add(w, c, "k", (struct ask){ 0 });
+        story_run(w, 45);
+        story_give(w, a, "k");
+        story_run(w, 50);
+        story_give(w, b, "k");
+        story_run(w, 50);
+        story_expect(w, "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
                         "1.000  n1 > granted\n"
                         "1.000  n2 > granted\n"
@@ -47,21 +47,21 @@ static void a_key_that_becomes_free_goes_to_the_head_of_the_queue_at_once(void)
                         "101.000  n2 > granted\n"
                         "101.000  C < k#3 acquired 9897\n"
                         "101.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* The key is another program's: one acquire a try, whoever waits. */
 static void only_the_head_asks_the_nodes(void)
 {
-        struct world *w = world_new(&(struct world_options){ .nodes_n = 1 });
-        char a = world_open(w, 1), b = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ .nodes_n = 1 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
 
         world_plant(w, 1, "k", 250);
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_run(w, 10);
-        world_add(w, b, "k", (struct ask){ .delay_ms = 30 });
-        world_run(w, 400);
-        world_expect(w, "0.000  A > add k\n"
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        story_add(w, b, "k", (struct ask){ .delay_ms = 30 });
+        story_run(w, 400);
+        story_expect(w, "0.000  A > add k\n"
                         "0.000  h1 > n1 take k#1\n"
                         "1.000  n1 > held\n"
                         "10.000  B > add k\n"
@@ -72,20 +72,20 @@ static void only_the_head_asks_the_nodes(void)
                         "303.000  h1 > n1 take k#4\n"
                         "304.000  n1 > granted\n"
                         "304.000  A < k#4 acquired 9897\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* retryCount 5, retryDelay 200: six tries, a second; all of them spent on this host's own knowledge. */
 static void a_spent_budget_names_its_holder(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_run(w, 10);
-        world_add(w, b, "k", (struct ask){ .tries = 6, .delay_ms = 200 });
-        world_run(w, 2000);
-        world_expect(w, "0.000  A > add k\n"
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        story_add(w, b, "k", (struct ask){ .tries = 6, .delay_ms = 200 });
+        story_run(w, 2000);
+        story_expect(w, "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
                         "1.000  n1 > granted\n"
                         "1.000  n2 > granted\n"
@@ -93,19 +93,19 @@ static void a_spent_budget_names_its_holder(void)
                         "1.000  n3 > granted\n"
                         "10.000  B > add k\n"
                         "1010.000  B < LOCKED k, 6 attempts, 1000 ms, holder A\n");
-        world_free(w);
+        story_end(w);
 }
 
 static void a_cap_on_waiting_ends_it_between_two_tries(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_run(w, 10);
-        world_add(w, b, "k", (struct ask){ .tries = -1, .wait_ms = 250 });
-        world_run(w, 1000);
-        world_expect(w, "0.000  A > add k\n"
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        story_add(w, b, "k", (struct ask){ .tries = -1, .wait_ms = 250 });
+        story_run(w, 1000);
+        story_expect(w, "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
                         "1.000  n1 > granted\n"
                         "1.000  n2 > granted\n"
@@ -113,24 +113,24 @@ static void a_cap_on_waiting_ends_it_between_two_tries(void)
                         "1.000  n3 > granted\n"
                         "10.000  B > add k\n"
                         "260.000  B < LOCKED k, 3 attempts, 250 ms, holder A\n");
-        world_free(w);
+        story_end(w);
 }
 
 static void a_cancelled_wait_leaves_the_queue(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
         uint64_t request;
 
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_run(w, 10);
-        request = world_add(w, b, "k", (struct ask){ .tries = -1 });
-        world_add(w, c, "k", (struct ask){ .tries = -1 });
-        world_cancel(w, b, request);
-        world_cancel(w, b, request);
-        world_give(w, a, "k");
-        world_run(w, 10);
-        world_expect(w, "0.000  A > add k\n"
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        request = story_add(w, b, "k", (struct ask){ .tries = -1 });
+        story_add(w, c, "k", (struct ask){ .tries = -1 });
+        story_cancel(w, b, request);
+        story_cancel(w, b, request);
+        story_give(w, a, "k");
+        story_run(w, 10);
+        story_expect(w, "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
                         "1.000  n1 > granted\n"
                         "1.000  n2 > granted\n"
@@ -154,19 +154,19 @@ static void a_cancelled_wait_leaves_the_queue(void)
                         "11.000  n2 > granted\n"
                         "11.000  C < k#2 acquired 9897\n"
                         "11.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* Cancelled in the middle of its round: answered at once, and what may have been granted is released. */
 static void a_cancelled_try_is_undone(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1);
-        uint64_t request = world_add(w, a, "k", (struct ask){ 0 });
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
+        uint64_t request = story_add(w, a, "k", (struct ask){ 0 });
 
-        world_cancel(w, a, request);
-        world_run(w, 10);
-        world_expect(w, "0.000  A > add k\n"
+        story_cancel(w, a, request);
+        story_run(w, 10);
+        story_expect(w, "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
                         "0.000  A > cancel\n"
                         "0.000  A < CANCELLED\n"
@@ -178,26 +178,26 @@ static void a_cancelled_try_is_undone(void)
                         "1.000  n1 > released\n"
                         "1.000  n2 > released\n"
                         "1.000  n3 > released\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* B wants both keys and stands in both queues, also in that of the one that is free: C, who came later, waits behind
  * it. */
 static void a_request_for_several_keys_stands_in_all_their_queues(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
 
-        world_add(w, a, "x", (struct ask){ 0 });
-        world_run(w, 10);
-        world_add(w, b, "x,y", (struct ask){ 0 });
-        world_add(w, c, "y", (struct ask){ 0 });
-        world_run(w, 10);
-        world_give(w, a, "x");
-        world_run(w, 10);
-        world_give(w, b, "x,y");
-        world_run(w, 10);
-        world_expect(w, "0.000  A > add x\n"
+        story_add(w, a, "x", (struct ask){ 0 });
+        story_run(w, 10);
+        story_add(w, b, "x,y", (struct ask){ 0 });
+        story_add(w, c, "y", (struct ask){ 0 });
+        story_run(w, 10);
+        story_give(w, a, "x");
+        story_run(w, 10);
+        story_give(w, b, "x,y");
+        story_run(w, 10);
+        story_expect(w, "0.000  A > add x\n"
                         "0.000  h1 > n1 n2 n3 take x#1\n"
                         "1.000  n1 > granted\n"
                         "1.000  n2 > granted\n"
@@ -227,21 +227,21 @@ static void a_request_for_several_keys_stands_in_all_their_queues(void)
                         "31.000  n2 > granted\n"
                         "31.000  C < y#4 acquired 9897\n"
                         "31.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* Overlapping sets in opposite order: both enter their queues in one step, so neither blocks the other for ever. */
 static void overlapping_sets_do_not_block_each_other(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
 
-        world_add(w, a, "x,y", (struct ask){ 0 });
-        world_add(w, b, "y,x", (struct ask){ 0 });
-        world_run(w, 10);
-        world_give(w, a, NULL);
-        world_run(w, 10);
-        world_expect(w, "0.000  A > add x,y\n"
+        story_add(w, a, "x,y", (struct ask){ 0 });
+        story_add(w, b, "y,x", (struct ask){ 0 });
+        story_run(w, 10);
+        story_give(w, a, NULL);
+        story_run(w, 10);
+        story_expect(w, "0.000  A > add x,y\n"
                         "0.000  h1 > n1 n2 n3 take x#1 y#2\n"
                         "0.000  B > add y,x\n"
                         "1.000  n1 > granted\n"
@@ -259,29 +259,29 @@ static void overlapping_sets_do_not_block_each_other(void)
                         "11.000  n2 > granted\n"
                         "11.000  B < y#3 acquired 9897 x#4 acquired 9897\n"
                         "11.000  n3 > granted\n");
-        world_free(w);
+        story_end(w);
 }
 
 /* A wake-up does not count: the only try was spent when the holder's end woke the waiter, and its budget is not longer
  * for it. */
 static void a_wake_up_is_outside_the_budget(void)
 {
-        struct world *w = world_new(&(struct world_options){ 0 });
-        char a = world_open(w, 1), b = world_open(w, 1);
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
 
-        world_add(w, a, "k", (struct ask){ 0 });
-        world_run(w, 10);
-        world_add(w, b, "k", (struct ask){ .tries = 3, .delay_ms = 100 });
-        world_run(w, 50);
-        world_give(w, a, "k");
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        story_add(w, b, "k", (struct ask){ .tries = 3, .delay_ms = 100 });
+        story_run(w, 50);
+        story_give(w, a, "k");
         /* Somebody else is faster than B's acquire: planted on two nodes in the same moment. */
-        world_run(w, 0);
+        story_run(w, 0);
         world_lose(w, 1);
         world_lose(w, 2);
         world_plant(w, 1, "k", 5000);
         world_plant(w, 2, "k", 5000);
-        world_run(w, 1000);
-        world_expect(w, "0.000  A > add k\n"
+        story_run(w, 1000);
+        story_expect(w, "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
                         "1.000  n1 > granted\n"
                         "1.000  n2 > granted\n"
@@ -291,6 +291,8 @@ static void a_wake_up_is_outside_the_budget(void)
                         "60.000  A > free k\n"
                         "60.000  h1 > n1 n2 n3 release k#1\n"
                         "60.000  h1 > n1 n2 n3 take k#2\n"
+                        "60.000  n1 forgets\n"
+                        "60.000  n2 forgets\n"
                         "61.000  n1 > released\n"
                         "61.000  n2 > released\n"
                         "61.000  A < k freed\n"
@@ -313,7 +315,7 @@ static void a_wake_up_is_outside_the_budget(void)
                         "212.000  h1 > n3 release k#4\n"
                         "212.000  n3 > granted\n"
                         "213.000  n3 > released\n");
-        world_free(w);
+        story_end(w);
 }
 
 STORY_MAIN("wait", STORY(a_key_that_becomes_free_goes_to_the_head_of_the_queue_at_once),

@@ -1,384 +1,367 @@
 /*
- * The network is a list of parcels, commands and answers, each with the time of its arrival. A connection's parcels
- * arrive in the order they were sent. What a hung node is sent waits in its inbox.
+ * The physics. Commands and answers are parcels, each with its time of arrival, in a heap; a connection's parcels
+ * arrive in the order they were sent. What a hung node is sent waits in its inbox. Everything here is in true time;
+ * hosts and nodes see it through clocks of their own.
+ *
+ * Its own memory comes from malloc(3), so that failing allocations concern the engines and stores only.
  */
 #include "sim/world.h"
 
-#include "redlockd/base/mem.h"
 #include "redlockd/core/inspect.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
-#define NS_PER_US    1000u
-#define NS_PER_MS_U  1000000u
-#define EPOCH_NS     (1000 * (uint64_t)NS_PER_MS_U)
-#define TOKENS_MAX   4096
-#define REQUESTS_MAX 4096
-#define CALM_MS      200000
+#define CALM_ROUNDS_MS 1000
+#define PPM            1000000
 
 struct parcel {
-        TAILQ_ENTRY(parcel) entry;
-        uint64_t at_ns;
-        unsigned host, node;
+        uint64_t at_ns, seq;
+        struct parcel *next; /* in an inbox */
+        unsigned host, node; /* from 0 */
         bool to_host;
-        struct command command; /* to a node: owns its items and their texts */
         struct answer answer;   /* to a host */
+        struct command command; /* owns its items and their texts, which follow in the same block */
+        struct command_item items[];
 };
 
-TAILQ_HEAD(parcel_list, parcel);
+uint64_t world_draw(struct world *w, uint64_t n)
+{
+        uint64_t z = (w->random += UINT64_C(0x9e3779b97f4a7c15)); /* splitmix64 (Steele, Lea, Flood 2014) */
 
-struct sim_node {
-        struct memory *memory;
-        bool hung, down, scripts, refuses;
-        uint64_t latency_ns;
-        struct parcel_list inbox;
-};
-
-struct sim_host {
-        struct engine *engine;
-        uint64_t awake_ns;
-        bool connected[NODES_MAX];
-        uint64_t last_in_ns[NODES_MAX], last_out_ns[NODES_MAX];
-        uint64_t closed_n;
-};
-
-struct world {
-        struct world_options options;
-        uint64_t now_ns, random, requests_n;
-        struct sim_host hosts[WORLD_HOSTS_MAX];
-        struct sim_node nodes[NODES_MAX];
-        struct parcel_list parcels;
-        unsigned sessions_n;
-        struct {
-                unsigned host;
-                bool open;
-        } sessions[WORLD_SESSIONS_MAX];
-        uint8_t answers[REQUESTS_MAX];
-        unsigned tokens_n;
-        char tokens[TOKENS_MAX][TOKEN_TEXT_LEN + 1];
-        char *trace;
-        size_t trace_len;
-        FILE *out;
-        bool silent;
-        struct { /* the line of commands that is being gathered */
-                bool open;
-                uint64_t round;
-                char what[512];
-        } line;
-};
-
-static bool story_failing; /* allocations are made to fail: traces are not compared */
+        z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+        z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+        z ^= z >> 31;
+        return n ? z % n : z;
+}
 
 static void world_random(void *userdata, void *ret_bytes, size_t n)
 {
-        struct world *w = userdata;
         unsigned char *bytes = ret_bytes;
-
-        while (n-- > 0) {
-                uint64_t z = (w->random += UINT64_C(0x9e3779b97f4a7c15));
-
-                z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-                z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-                *bytes++ = (unsigned char)((z ^ (z >> 31)) >> 24);
-        }
-}
-
-static unsigned world_token(struct world *w, const char *value)
-{
-        unsigned i;
-
-        for (i = 0; i < w->tokens_n; ++i)
-                if (strcmp(w->tokens[i], value) == 0)
-                        return i + 1;
-        assert(w->tokens_n < TOKENS_MAX);
-        strcpy(w->tokens[w->tokens_n++], value);
-        return w->tokens_n;
-}
-
-static void world_end_line(struct world *w)
-{
-        if (w->line.open)
-                fprintf(w->out, "%s\n", w->line.what);
-        w->line.open = false;
-}
-
-#define say(w, ...) (world_end_line(w), say_time(w), fprintf((w)->out, __VA_ARGS__), fputc('\n', (w)->out))
-
-static void say_time(struct world *w)
-{
-        fprintf(w->out, "%.3f  ", (double)(w->now_ns - EPOCH_NS) / 1e6);
-}
-
-/* Commands of one round that go out at once share a line. */
-static void say_command(struct world *w, unsigned host, const struct command *c)
-{
-        char *what = w->line.what;
-        unsigned i;
-        int n;
-
-        if (!w->line.open || w->line.round != c->round) {
-                world_end_line(w);
-                say_time(w);
-                fprintf(w->out, "h%u >", host + 1);
-                n = sprintf(what, " %s", c->kind == COMMAND_TAKE ? "take" : "release");
-                for (i = 0; i < c->items_n; ++i)
-                        n += sprintf(what + n, " %s%.*s#%u", c->kind == COMMAND_TAKE && i >= c->acquire_n ? "+" : "",
-                                     (int)c->items[i].key.len, c->items[i].key.data, world_token(w, c->items[i].value));
-                w->line.open = true;
-                w->line.round = c->round;
-        }
-        fprintf(w->out, " n%u", c->node + 1);
-}
-
-static void say_reply(struct world *w, const struct reply *r)
-{
-        static const char *const errors[ERRORS_N] = {
-                [ERROR_INTERNAL] = "INTERNAL", [ERROR_LIMIT] = "LIMIT",         [ERROR_STOPPING] = "STOPPING",
-                [ERROR_LOCKED] = "LOCKED",     [ERROR_NO_QUORUM] = "NO_QUORUM", [ERROR_NOT_HELD] = "NOT_HELD",
-                [ERROR_LOST] = "LOST",         [ERROR_CANCELLED] = "CANCELLED"
-        };
-        static const char *const outcomes[] = { "",      "held",    "acquired", "extended", "reacquired",
-                                                "freed", "pending", "expired",  "missing",  "taken" };
-        static const char *const votes[] = { "granted", "held", "error", "lost", "timeout", "down", "pending", "late" };
+        uint64_t word = 0;
         size_t i;
 
-        world_end_line(w);
-        say_time(w);
-        fprintf(w->out, "%c <", (char)('A' + r->session - 1));
-        if (r->error)
-                fprintf(w->out, " %s", errors[r->error]);
-        for (i = 0; i < r->items_n; ++i) {
-                const struct reply_item *item = &r->items[i];
-
-                if (r->error && item->outcome != OUTCOME_TAKEN)
-                        continue;
-                fprintf(w->out, " %.*s", (int)item->key.len, item->key.data);
-                if (!r->error && item->value[0])
-                        fprintf(w->out, "#%u %s %llu", world_token(w, item->value), outcomes[item->outcome],
-                                (unsigned long long)((item->valid_until_ns - w->now_ns) / NS_PER_MS_U));
-                else if (!r->error)
-                        fprintf(w->out, " %s", outcomes[item->outcome]);
-        }
-        for (i = 0; r->error == ERROR_NO_QUORUM && i < r->votes_n; ++i)
-                fprintf(w->out, " n%zu:%s", i + 1, votes[r->votes[i]]);
-        if (r->error == ERROR_LOCKED || r->error == ERROR_NO_QUORUM)
-                fprintf(w->out, ", %u attempts, %llu ms", r->attempts, (unsigned long long)r->waited_ms);
-        if (r->error == ERROR_LOCKED && r->holder->session)
-                fprintf(w->out, ", holder %c", (char)('A' + r->holder->session - 1));
-        if (r->method == METHOD_CANCEL)
-                fprintf(w->out, " cancelled %s", r->cancelled ? "true" : "false");
-        if (r->error == ERROR_LIMIT)
-                fprintf(w->out, " %s %llu", r->limit, (unsigned long long)r->limit_value);
-        fputc('\n', w->out);
-}
-
-static void say_notice(struct world *w, const struct notice *n)
-{
-        char who = (char)('A' + n->session - 1);
-        struct inspect_node node;
-
-        if (n->kind == NOTICE_LOST) {
-                say(w, "%c < lost %.*s#%u EXPIRED", who, (int)n->key.len, n->key.data, world_token(w, n->value));
-        } else if (n->kind == NOTICE_STOPPING) {
-                say(w, "%c < stopping", who);
-        } else {
-                inspect_node(w->hosts[w->sessions[n->session - 1].host].engine, n->node, &node);
-                say(w, "%c < node n%u %s", who, n->node + 1, node.state == NODE_UP ? "up" : "down");
+        for (i = 0; i < n; ++i) {
+                if (i % 8 == 0)
+                        word = world_draw(userdata, 0);
+                bytes[i] = (unsigned char)(word >> (8 * (i % 8)));
         }
 }
 
-/* Commands travel with copies of their texts. */
-static void command_copy(struct command *to, const struct command *from)
+/* What a clock shows, in ns: exact integer arithmetic, the same everywhere. */
+static uint64_t clock_at(const struct sim_clock *c, uint64_t true_ns)
 {
-        struct command_item *items = calloc(from->items_n, sizeof(*items));
+        int64_t since = (int64_t)(true_ns - WORLD_EPOCH_NS);
+
+        return (uint64_t)((int64_t)WORLD_EPOCH_NS + since + since / PPM * c->ppm + since % PPM * c->ppm / PPM +
+                          c->step_ns);
+}
+
+uint64_t world_host_ns(const struct world *w, unsigned host, uint64_t true_ns)
+{
+        return clock_at(&w->hosts[host - 1].clock, true_ns);
+}
+
+uint64_t world_node_ms(const struct world *w, unsigned node, uint64_t true_ns)
+{
+        return clock_at(&w->nodes[node - 1].clock, true_ns) / NS_PER_MS;
+}
+
+uint64_t world_true_ns(const struct world *w, unsigned host, uint64_t host_ns)
+{
+        const struct sim_clock *c = &w->hosts[host - 1].clock;
+        uint64_t true_ns = WORLD_EPOCH_NS;
+
+        if (host_ns > WORLD_EPOCH_NS)
+                true_ns += (uint64_t)((__int128)(host_ns - WORLD_EPOCH_NS) * PPM / (PPM + c->ppm));
+        /* Near enough; now to the first instant at which the clock shows it. */
+        while (clock_at(c, true_ns) < host_ns)
+                ++true_ns;
+        while (true_ns > WORLD_EPOCH_NS && clock_at(c, true_ns - 1) >= host_ns)
+                --true_ns;
+        return true_ns;
+}
+
+static bool parcel_before(const struct parcel *a, const struct parcel *b)
+{
+        return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->seq < b->seq;
+}
+
+static void parcels_sift_down(struct world *w, size_t i)
+{
+        for (;;) {
+                size_t least = i, child = 2 * i + 1;
+                struct parcel *p;
+
+                if (child < w->parcels_n && parcel_before(w->parcels[child], w->parcels[least]))
+                        least = child;
+                if (child + 1 < w->parcels_n && parcel_before(w->parcels[child + 1], w->parcels[least]))
+                        least = child + 1;
+                if (least == i)
+                        return;
+                p = w->parcels[i];
+                w->parcels[i] = w->parcels[least];
+                w->parcels[least] = p;
+                i = least;
+        }
+}
+
+static void parcels_push(struct world *w, struct parcel *p)
+{
+        size_t i = w->parcels_n++;
+
+        if (i == w->parcels_size) {
+                w->parcels_size = w->parcels_size ? 2 * w->parcels_size : 64;
+                w->parcels = realloc(w->parcels, w->parcels_size * sizeof(*w->parcels));
+        }
+        p->seq = w->parcels_seen++;
+        for (; i > 0 && parcel_before(p, w->parcels[(i - 1) / 2]); i = (i - 1) / 2)
+                w->parcels[i] = w->parcels[(i - 1) / 2];
+        w->parcels[i] = p;
+}
+
+static struct parcel *parcels_pop(struct world *w)
+{
+        struct parcel *p = w->parcels[0];
+
+        w->parcels[0] = w->parcels[--w->parcels_n];
+        parcels_sift_down(w, 0);
+        return p;
+}
+
+static struct parcel *parcel_new(const struct command *command)
+{
+        size_t texts = 0, at;
+        struct parcel *p;
+        char *text;
         unsigned i;
 
-        *to = *from;
-        for (i = 0; i < from->items_n; ++i) {
-                char *key = malloc(from->items[i].key.len + 1);
-
-                memcpy(key, from->items[i].key.data, from->items[i].key.len);
-                items[i].key = (struct text){ key, from->items[i].key.len };
-                items[i].value = strdup(from->items[i].value);
+        for (i = 0; i < command->items_n; ++i)
+                texts += command->items[i].key.len + TOKEN_TEXT_LEN + 1;
+        at = sizeof(*p) + command->items_n * sizeof(p->items[0]);
+        p = malloc(at + texts);
+        memset(p, 0, sizeof(*p));
+        p->command = *command;
+        p->command.items = p->items;
+        text = (char *)p + at;
+        for (i = 0; i < command->items_n; ++i) {
+                memcpy(text, command->items[i].value, TOKEN_TEXT_LEN + 1);
+                p->items[i].value = text;
+                text += TOKEN_TEXT_LEN + 1;
+                memcpy(text, command->items[i].key.data, command->items[i].key.len);
+                p->items[i].key = (struct text){ text, command->items[i].key.len };
+                text += command->items[i].key.len;
         }
-        to->items = items;
+        return p;
 }
 
-static void parcel_free(struct parcel *p)
+static uint64_t world_latency(struct world *w, unsigned node)
 {
-        unsigned i;
+        uint64_t ns = w->nodes[node].latency_ns;
 
-        for (i = 0; i < p->command.items_n; ++i) {
-                free((void *)(uintptr_t)p->command.items[i].key.data);
-                free((void *)(uintptr_t)p->command.items[i].value);
-        }
-        free((void *)(uintptr_t)p->command.items);
-        free(p);
+        if (w->options.tail_us == 0)
+                return ns;
+        ns += world_draw(w, ns + 1);
+        if (world_draw(w, 16) == 0)
+                ns += world_draw(w, w->options.tail_us * NS_PER_US);
+        return ns;
 }
 
-static void world_post(struct world *w, unsigned host, struct event *ev);
-
-static void world_answer(struct world *w, unsigned host, unsigned node, uint64_t round, const struct answer *answer)
+/* Sends a parcel on its way, behind those that its connection has already in that direction. */
+static void world_send_parcel(struct world *w, struct parcel *p, uint64_t *last_ns)
 {
-        struct event ev = { .kind = EVENT_ANSWER, .answer = { .round = round, .node = node, .answer = *answer } };
-
-        world_post(w, host, &ev);
+        p->at_ns = w->now_ns + world_latency(w, p->node);
+        if (p->at_ns < *last_ns)
+                p->at_ns = *last_ns;
+        *last_ns = p->at_ns;
+        parcels_push(w, p);
 }
 
 static void world_send(struct world *w, unsigned host, const struct command *command)
 {
         struct sim_host *h = &w->hosts[host];
-        struct sim_node *n = &w->nodes[command->node];
         struct parcel *p;
 
-        if (n->refuses) {
-                engine_step(h->engine, &(struct event){ .kind = EVENT_ANSWER,
-                                                        .now_ns = w->now_ns,
-                                                        .answer = { .round = command->round,
-                                                                    .node = command->node,
-                                                                    .answer = { .verdict = ANSWER_LOST } } });
+        if (w->nodes[command->node].refuses || !h->connected[command->node]) {
+                struct event ev = { .kind = EVENT_ANSWER,
+                                    .now_ns = world_host_ns(w, host + 1, w->now_ns),
+                                    .answer = { .round = command->round,
+                                                .node = command->node,
+                                                .answer = { .verdict = ANSWER_LOST } } };
+
+                engine_step(h->engine, &ev);
                 return;
         }
-        say_command(w, host, command);
-        p = calloc(1, sizeof(*p));
-        command_copy(&p->command, command);
+        trace_command(w->trace, w->now_ns, host + 1, command);
+        p = parcel_new(command);
         p->host = host;
         p->node = command->node;
-        p->at_ns = w->now_ns + n->latency_ns;
-        if (p->at_ns < h->last_out_ns[p->node])
-                p->at_ns = h->last_out_ns[p->node];
-        h->last_out_ns[p->node] = p->at_ns;
-        TAILQ_INSERT_TAIL(&w->parcels, p, entry);
+        world_send_parcel(w, p, &h->last_out_ns[p->node]);
 }
 
-static void world_effect(struct world *w, unsigned host, const struct effect *fx)
+static void world_on_reply(struct world *w, unsigned host, const struct reply *reply)
 {
+        const struct world_watch *watch = w->options.watch;
+
+        ++w->answers[reply->request];
+        trace_reply(w->trace, w->now_ns, world_host_ns(w, host + 1, w->now_ns), reply);
+        if (watch && watch->on_reply)
+                watch->on_reply(watch->userdata, reply);
+}
+
+static void world_on_notice(struct world *w, unsigned host, const struct notice *n)
+{
+        const struct world_watch *watch = w->options.watch;
+        struct inspect_node node;
+
+        if (n->kind == NOTICE_LOST) {
+                trace_lost(w->trace, w->now_ns, n);
+        } else if (n->kind == NOTICE_STOPPING) {
+                trace_line(w->trace, w->now_ns, "%s < stopping", trace_name(n->session));
+        } else {
+                inspect_node(w->hosts[host].engine, n->node, &node);
+                trace_line(w->trace, w->now_ns, "%s < node n%u %s", trace_name(n->session), n->node + 1,
+                           node.state == NODE_UP ? "up" : "down");
+        }
+        if (watch && watch->on_notice)
+                watch->on_notice(watch->userdata, n);
+}
+
+static void world_on_effect(struct world *w, unsigned host, const struct effect *fx)
+{
+        const struct world_watch *watch = w->options.watch;
+
         switch (fx->kind) {
         case EFFECT_COMMAND:
                 world_send(w, host, &fx->command);
                 break;
         case EFFECT_REPLY:
-                ck_assert_uint_lt(fx->reply.request, REQUESTS_MAX);
-                ck_assert_msg(++w->answers[fx->reply.request] == 1, "request %llu was answered twice",
-                              (unsigned long long)fx->reply.request);
-                say_reply(w, &fx->reply);
+                world_on_reply(w, host, &fx->reply);
                 break;
         case EFFECT_NOTICE:
-                say_notice(w, &fx->notice);
+                world_on_notice(w, host, &fx->notice);
                 break;
         case EFFECT_CLOSE:
                 w->sessions[fx->close.session - 1].open = false;
-                say(w, "%c closed", (char)('A' + fx->close.session - 1));
+                trace_line(w->trace, w->now_ns, "%s closed", trace_name(fx->close.session));
+                if (watch && watch->on_close)
+                        watch->on_close(watch->userdata, (unsigned)fx->close.session);
                 break;
         case EFFECT_DRAINED:
-                say(w, "h%u drained", host + 1);
+                trace_line(w->trace, w->now_ns, "h%u drained", host + 1);
                 break;
         }
 }
 
 static void world_post(struct world *w, unsigned host, struct event *ev)
 {
+        const struct world_watch *watch = w->options.watch;
         struct effect fx;
+        unsigned n;
 
-        ev->now_ns = w->now_ns;
+        ++w->steps_n;
+        ev->now_ns = world_host_ns(w, host + 1, w->now_ns);
         engine_step(w->hosts[host].engine, ev);
-        while (engine_pop(w->hosts[host].engine, &fx))
-                world_effect(w, host, &fx);
+        for (n = 0; engine_pop(w->hosts[host].engine, &fx); ++n)
+                world_on_effect(w, host, &fx);
+        if (watch && watch->on_step)
+                watch->on_step(watch->userdata, host + 1, n);
+}
+
+static void world_answer(struct world *w, const struct parcel *p, const struct answer *answer)
+{
+        struct event ev = { .kind = EVENT_ANSWER,
+                            .answer = { .round = p->command.round, .node = p->node, .answer = *answer } };
+
+        world_post(w, p->host, &ev);
 }
 
 static void world_execute(struct world *w, struct parcel *p)
 {
         struct sim_node *n = &w->nodes[p->node];
-        struct sim_host *h = &w->hosts[p->host];
-        struct answer answer;
 
-        if (!n->scripts) {
-                n->scripts = true;
-                answer = (struct answer){ .verdict = ANSWER_AGAIN };
+        if (n->scripts) {
+                memory_execute(n->memory, &p->command, world_node_ms(w, p->node + 1, w->now_ns), &p->answer);
         } else {
-                memory_execute(n->memory, &p->command, w->now_ns / NS_PER_MS_U, &answer);
+                n->scripts = true;
+                p->answer = (struct answer){ .verdict = ANSWER_AGAIN };
         }
         p->to_host = true;
-        p->answer = answer;
-        p->at_ns = w->now_ns + n->latency_ns;
-        if (p->at_ns < h->last_in_ns[p->node])
-                p->at_ns = h->last_in_ns[p->node];
-        h->last_in_ns[p->node] = p->at_ns;
-        TAILQ_INSERT_TAIL(&w->parcels, p, entry);
+        world_send_parcel(w, p, &w->hosts[p->host].last_in_ns[p->node]);
 }
 
 static void world_deliver(struct world *w, struct parcel *p)
 {
         static const char *const verdicts[] = { "granted", "held", "error", "again", "lost" };
+        struct sim_node *n = &w->nodes[p->node];
 
-        TAILQ_REMOVE(&w->parcels, p, entry);
         if (p->to_host) {
-                say(w, "n%u > %s", p->node + 1,
-                    p->command.kind == COMMAND_RELEASE ? "released" : verdicts[p->answer.verdict]);
-                world_answer(w, p->host, p->node, p->command.round, &p->answer);
-                parcel_free(p);
-        } else if (w->nodes[p->node].hung) {
-                TAILQ_INSERT_TAIL(&w->nodes[p->node].inbox, p, entry);
+                if (w->hosts[p->host].awake_ns > w->now_ns) {
+                        p->at_ns = w->hosts[p->host].awake_ns;
+                        parcels_push(w, p);
+                        return;
+                }
+                trace_line(w->trace, w->now_ns, "n%u > %s", p->node + 1,
+                           p->command.kind == COMMAND_RELEASE && p->answer.verdict == ANSWER_GRANTED
+                                   ? "released"
+                                   : verdicts[p->answer.verdict]);
+                world_answer(w, p, &p->answer);
+                free(p);
+        } else if (n->hung) {
+                p->next = NULL;
+                *n->inbox_last = p;
+                n->inbox_last = &p->next;
         } else {
                 world_execute(w, p);
         }
 }
 
-/* The earliest parcel that may arrive; those for a paused host wait for it. */
-static struct parcel *world_next(struct world *w, uint64_t *ret_at_ns)
+/* The host whose engine is due first, and when; UINT64_MAX: none. */
+static unsigned world_due(const struct world *w, uint64_t *ret_due_ns)
 {
-        struct parcel *p, *next = NULL;
-        uint64_t at_ns;
+        unsigned h, first = 0;
 
-        TAILQ_FOREACH (p, &w->parcels, entry) {
-                at_ns = p->at_ns;
-                if (p->to_host && at_ns < w->hosts[p->host].awake_ns)
-                        at_ns = w->hosts[p->host].awake_ns;
-                if (!next || at_ns < *ret_at_ns) {
-                        next = p;
-                        *ret_at_ns = at_ns;
+        *ret_due_ns = UINT64_MAX;
+        for (h = 0; h < w->options.hosts_n; ++h) {
+                uint64_t ns = engine_deadline_ns(w->hosts[h].engine);
+
+                if (ns == UINT64_MAX)
+                        continue;
+                ns = world_true_ns(w, h + 1, ns);
+                if (ns < w->hosts[h].awake_ns)
+                        ns = w->hosts[h].awake_ns;
+                if (ns < *ret_due_ns) {
+                        *ret_due_ns = ns;
+                        first = h;
                 }
         }
-        return next;
+        return first;
 }
 
-void world_run(struct world *w, uint64_t ms)
+void world_run_ns(struct world *w, uint64_t ns)
 {
-        uint64_t end_ns, at_ns = 0, due_ns;
-        struct parcel *p;
-        unsigned h, first;
+        uint64_t end_ns, due_ns;
+        unsigned host;
 
         if (!w)
                 return;
-        end_ns = w->now_ns + ms * NS_PER_MS_U;
+        end_ns = w->now_ns + ns;
         for (;;) {
-                first = 0;
-                for (due_ns = UINT64_MAX, h = 0; h < w->options.hosts_n; ++h) {
-                        uint64_t ns = engine_deadline_ns(w->hosts[h].engine);
-
-                        if (ns < w->hosts[h].awake_ns)
-                                ns = w->hosts[h].awake_ns;
-                        if (ns < due_ns) {
-                                due_ns = ns;
-                                first = h;
-                        }
-                }
-                p = world_next(w, &at_ns);
-                if (p && at_ns <= due_ns && at_ns <= end_ns) {
-                        w->now_ns = at_ns > w->now_ns ? at_ns : w->now_ns;
-                        world_deliver(w, p);
+                host = world_due(w, &due_ns);
+                if (w->parcels_n > 0 && w->parcels[0]->at_ns <= due_ns && w->parcels[0]->at_ns <= end_ns) {
+                        if (w->parcels[0]->at_ns > w->now_ns)
+                                w->now_ns = w->parcels[0]->at_ns;
+                        world_deliver(w, parcels_pop(w));
                 } else if (due_ns <= end_ns) {
-                        w->now_ns = due_ns > w->now_ns ? due_ns : w->now_ns;
-                        world_post(w, first, &(struct event){ .kind = EVENT_TICK });
+                        if (due_ns > w->now_ns)
+                                w->now_ns = due_ns;
+                        world_post(w, host, &(struct event){ .kind = EVENT_TICK });
                 } else {
                         break;
                 }
         }
         w->now_ns = end_ns;
-        world_end_line(w);
+        trace_flush(w->trace);
 }
 
 static void world_node_event(struct world *w, unsigned host, unsigned node, enum node_state state)
@@ -392,45 +375,76 @@ static void world_node_event(struct world *w, unsigned host, unsigned node, enum
         world_post(w, host, &ev);
 }
 
+/* Takes what is on its way in one connection out of the heap and the inbox; in the order it was sent. */
+static struct parcel *world_take_parcels(struct world *w, unsigned host, unsigned node)
+{
+        struct sim_node *n = &w->nodes[node];
+        struct parcel *taken = NULL, **last = &taken, **at, *p;
+        size_t i, kept = 0;
+
+        for (at = &n->inbox_first; (p = *at);) {
+                if (p->host != host) {
+                        at = &p->next;
+                        continue;
+                }
+                *at = p->next;
+                p->next = NULL;
+                *last = p;
+                last = &p->next;
+        }
+        n->inbox_last = at;
+        for (i = 0; i < w->parcels_n; ++i) {
+                p = w->parcels[i];
+                if (p->host != host || p->node != node) {
+                        w->parcels[kept++] = p;
+                        continue;
+                }
+                for (at = &taken; *at && (*at)->command.round <= p->command.round; at = &(*at)->next)
+                        ;
+                p->next = *at;
+                *at = p;
+        }
+        w->parcels_n = kept;
+        for (i = kept; i-- > 0;)
+                parcels_sift_down(w, i);
+        return taken;
+}
+
 void world_cut(struct world *w, unsigned host, unsigned node)
 {
-        struct parcel_list *lists[2];
         const struct answer lost = { .verdict = ANSWER_LOST };
-        struct parcel_list gone = TAILQ_HEAD_INITIALIZER(gone);
-        struct parcel *p, *next;
-        size_t i;
+        struct parcel *taken, *p;
 
         if (!w || !w->hosts[host - 1].connected[node - 1])
                 return;
-        lists[0] = &w->parcels;
-        lists[1] = &w->nodes[node - 1].inbox;
-        say(w, "h%u n%u cut", host, node);
-        for (i = 0; i < 2; ++i) {
-                for (p = TAILQ_FIRST(lists[i]); p; p = next) {
-                        next = TAILQ_NEXT(p, entry);
-                        if (p->host != host - 1 || p->node != node - 1)
-                                continue;
-                        TAILQ_REMOVE(lists[i], p, entry);
-                        TAILQ_INSERT_TAIL(&gone, p, entry);
-                }
-        }
+        trace_line(w->trace, w->now_ns, "h%u n%u cut", host, node);
+        taken = world_take_parcels(w, host - 1, node - 1);
         world_node_event(w, host - 1, node - 1, NODE_DOWN);
-        while ((p = TAILQ_FIRST(&gone))) {
-                TAILQ_REMOVE(&gone, p, entry);
-                world_answer(w, host - 1, node - 1, p->command.round, &lost);
-                parcel_free(p);
+        while ((p = taken)) {
+                taken = p->next;
+                world_answer(w, p, &lost);
+                free(p);
         }
-        world_end_line(w);
+        w->hosts[host - 1].last_in_ns[node - 1] = w->hosts[host - 1].last_out_ns[node - 1] = 0;
+        trace_flush(w->trace);
 }
 
 void world_join(struct world *w, unsigned host, unsigned node)
 {
         if (!w || w->hosts[host - 1].connected[node - 1])
                 return;
-        w->nodes[node - 1].down = false;
-        say(w, "h%u n%u up", host, node);
+        trace_line(w->trace, w->now_ns, "h%u n%u up", host, node);
         world_node_event(w, host - 1, node - 1, NODE_UP);
-        world_end_line(w);
+        trace_flush(w->trace);
+}
+
+void world_lose(struct world *w, unsigned node)
+{
+        if (!w)
+                return;
+        trace_line(w->trace, w->now_ns, "n%u forgets", node);
+        memory_flush(w->nodes[node - 1].memory);
+        w->nodes[node - 1].wiped_ns = w->now_ns;
 }
 
 void world_crash(struct world *w, unsigned node, bool forget)
@@ -441,29 +455,34 @@ void world_crash(struct world *w, unsigned node, bool forget)
                 return;
         for (host = 1; host <= w->options.hosts_n; ++host)
                 world_cut(w, host, node);
-        w->nodes[node - 1].down = true;
         w->nodes[node - 1].hung = false;
         if (forget)
-                memory_flush(w->nodes[node - 1].memory);
+                world_lose(w, node);
 }
 
 void world_hang(struct world *w, unsigned node)
 {
-        if (w)
-                w->nodes[node - 1].hung = true;
+        if (!w)
+                return;
+        trace_line(w->trace, w->now_ns, "n%u hangs", node);
+        w->nodes[node - 1].hung = true;
 }
 
 void world_go_on(struct world *w, unsigned node)
 {
         struct sim_node *n;
-        struct parcel *p;
+        struct parcel *p, *next;
 
-        if (!w)
+        if (!w || !w->nodes[node - 1].hung)
                 return;
+        trace_line(w->trace, w->now_ns, "n%u goes on", node);
         n = &w->nodes[node - 1];
         n->hung = false;
-        while ((p = TAILQ_FIRST(&n->inbox))) {
-                TAILQ_REMOVE(&n->inbox, p, entry);
+        p = n->inbox_first;
+        n->inbox_first = NULL;
+        n->inbox_last = &n->inbox_first;
+        for (; p; p = next) {
+                next = p->next;
                 world_execute(w, p);
         }
 }
@@ -486,6 +505,14 @@ void world_slow(struct world *w, unsigned node, uint64_t latency_us)
                 w->nodes[node - 1].latency_ns = latency_us * NS_PER_US;
 }
 
+void world_step_clock(struct world *w, unsigned node, int64_t ms)
+{
+        if (!w)
+                return;
+        trace_line(w->trace, w->now_ns, "n%u clock steps by %lld ms", node, (long long)ms);
+        w->nodes[node - 1].clock.step_ns += ms * (int64_t)NS_PER_MS;
+}
+
 void world_plant(struct world *w, unsigned node, const char *key, uint32_t ttl_ms)
 {
         struct command_item item = { text_of(key), "somebody-else-holds-this-key-now" };
@@ -495,19 +522,16 @@ void world_plant(struct world *w, unsigned node, const char *key, uint32_t ttl_m
         struct answer answer;
 
         if (w)
-                memory_execute(w->nodes[node - 1].memory, &command, w->now_ns / NS_PER_MS_U, &answer);
-}
-
-void world_lose(struct world *w, unsigned node)
-{
-        if (w)
-                memory_flush(w->nodes[node - 1].memory);
+                memory_execute(w->nodes[node - 1].memory, &command, world_node_ms(w, node, w->now_ns), &answer);
 }
 
 void world_pause(struct world *w, unsigned host, uint64_t ms)
 {
-        if (w)
-                w->hosts[host - 1].awake_ns = w->now_ns + ms * NS_PER_MS_U;
+        if (!w)
+                return;
+        trace_line(w->trace, w->now_ns, "h%u pauses for %llu ms", host, (unsigned long long)ms);
+        w->hosts[host - 1].paused_ns = w->now_ns;
+        w->hosts[host - 1].awake_ns = w->now_ns + ms * NS_PER_MS;
 }
 
 void world_drain(struct world *w, unsigned host, bool now)
@@ -516,155 +540,68 @@ void world_drain(struct world *w, unsigned host, bool now)
 
         if (!w)
                 return;
-        say(w, "h%u > drain%s", host, now ? " now" : "");
+        trace_line(w->trace, w->now_ns, "h%u > drain%s", host, now ? " now" : "");
         world_post(w, host - 1, &ev);
-        world_end_line(w);
+        trace_flush(w->trace);
 }
 
-char world_open(struct world *w, unsigned host)
+unsigned world_open(struct world *w, unsigned host)
 {
         struct event ev = { .kind = EVENT_SESSION_OPENED };
 
         if (!w)
-                return 'A';
-        ck_assert_uint_lt(w->sessions_n, WORLD_SESSIONS_MAX);
-        w->sessions[w->sessions_n].host = host - 1;
-        w->sessions[w->sessions_n++].open = true;
+                return 1;
+        if (w->sessions_n == w->sessions_size) {
+                w->sessions_size = w->sessions_size ? 2 * w->sessions_size : 16;
+                w->sessions = realloc(w->sessions, w->sessions_size * sizeof(*w->sessions));
+        }
+        w->sessions[w->sessions_n++] = (struct sim_session){ .host = host - 1, .open = true };
         ev.opened.session = w->sessions_n;
         ev.opened.pid = (pid_t)(100 + w->sessions_n);
         world_post(w, host - 1, &ev);
-        return (char)('A' + w->sessions_n - 1);
+        return w->sessions_n;
 }
 
-void world_end(struct world *w, char session)
+void world_end(struct world *w, unsigned session)
 {
-        unsigned s = (unsigned)(session - 'A');
-        struct event ev = { .kind = EVENT_SESSION_GONE, .gone = { .session = s + 1 } };
+        struct event ev = { .kind = EVENT_SESSION_GONE, .gone = { .session = session } };
 
-        if (!w || !w->sessions[s].open)
+        if (!w || !w->sessions[session - 1].open)
                 return;
-        say(w, "%c gone", session);
-        world_post(w, w->sessions[s].host, &ev);
-        world_end_line(w);
+        trace_line(w->trace, w->now_ns, "%s gone", trace_name(session));
+        if (w->options.watch && w->options.watch->on_end)
+                w->options.watch->on_end(w->options.watch->userdata, session);
+        world_post(w, w->sessions[session - 1].host, &ev);
+        trace_flush(w->trace);
 }
 
-static uint64_t world_request(struct world *w, char session, struct request request, const char *keys, const char *verb)
+uint64_t world_request(struct world *w, unsigned session, struct request request)
 {
-        struct text texts[64];
-        unsigned s = (unsigned)(session - 'A');
         struct event ev = { .kind = EVENT_REQUEST };
-        char *copy = strdup(keys ? keys : ""), *key, *rest = copy;
 
-        if (!w || !w->sessions[s].open) {
-                free(copy);
+        if (!w || !w->sessions[session - 1].open)
                 return 0;
-        }
-        say(w, "%c > %s%s%s", session, verb, keys ? " " : "", copy);
-        while (keys && (key = strsep(&rest, ",")))
-                texts[request.keys_n++] = text_of(key);
-        request.keys = texts;
-        request.session = s + 1;
+        request.session = session;
         request.id = ++w->requests_n;
+        if (w->requests_n >= w->answers_size) {
+                size_t size = w->answers_size ? 2 * w->answers_size : 256;
+
+                w->answers = realloc(w->answers, size);
+                memset(w->answers + w->answers_size, 0, size - w->answers_size);
+                w->answers_size = size;
+        }
+        trace_request(w->trace, w->now_ns, &request);
+        if (w->options.watch && w->options.watch->on_request)
+                w->options.watch->on_request(w->options.watch->userdata, &request);
         ev.request = request;
-        world_post(w, w->sessions[s].host, &ev);
-        world_end_line(w);
-        free(copy);
+        world_post(w, w->sessions[session - 1].host, &ev);
+        trace_flush(w->trace);
         return request.id;
 }
 
-static struct request request_of(enum method method, struct ask ask)
+const char *world_stored(struct world *w, unsigned node, const char *key, uint64_t true_ns)
 {
-        return (struct request){ .method = method,
-                                 .ttl_ms = ask.ttl_ms ? ask.ttl_ms : 10000,
-                                 .retry_count = ask.tries < 0 ? RETRY_FOR_EVER
-                                                : ask.tries   ? ask.tries - 1
-                                                              : 200,
-                                 .retry_delay_ms = ask.delay_ms ? ask.delay_ms : 100,
-                                 .wait_ms = ask.wait_ms ? ask.wait_ms : WAIT_NONE,
-                                 .strict = ask.strict };
-}
-
-uint64_t world_add(struct world *w, char session, const char *keys, struct ask ask)
-{
-        return world_request(w, session, request_of(METHOD_ADD, ask), keys, "add");
-}
-
-uint64_t world_extend(struct world *w, char session, const char *keys, struct ask ask)
-{
-        return world_request(w, session, request_of(METHOD_EXTEND, ask), keys, "extend");
-}
-
-uint64_t world_give(struct world *w, char session, const char *keys)
-{
-        return world_request(w, session, (struct request){ .method = METHOD_FREE }, keys, "free");
-}
-
-uint64_t world_reset(struct world *w, char session)
-{
-        return world_request(w, session, (struct request){ .method = METHOD_RESET }, NULL, "reset");
-}
-
-void world_cancel(struct world *w, char session, uint64_t request)
-{
-        world_request(w, session, (struct request){ .method = METHOD_CANCEL, .cancel_id = request }, NULL, "cancel");
-}
-
-void world_subscribe(struct world *w, char session, unsigned events)
-{
-        world_request(w, session, (struct request){ .method = METHOD_SUBSCRIBE, .events = events }, NULL, "subscribe");
-}
-
-struct engine *world_engine(struct world *w, unsigned host)
-{
-        return w->hosts[host - 1].engine;
-}
-
-uint64_t world_now_ns(const struct world *w)
-{
-        return w->now_ns;
-}
-
-const char *world_stored(struct world *w, unsigned node, const char *key)
-{
-        return memory_get(w->nodes[node - 1].memory, text_of(key), w->now_ns / NS_PER_MS_U);
-}
-
-size_t world_stored_n(struct world *w, unsigned node)
-{
-        return memory_keys(w->nodes[node - 1].memory, w->now_ns / NS_PER_MS_U);
-}
-
-bool world_is_whole(const struct world *w)
-{
-        return w && !story_failing;
-}
-
-/* A stream for the trace; anew, since a memory stream that is rewound keeps its tail. */
-static void world_open_trace(struct world *w)
-{
-        if (w->out)
-                fclose(w->out);
-        free(w->trace);
-        w->out = open_memstream(&w->trace, &w->trace_len);
-}
-
-void world_skip(struct world *w)
-{
-        if (!w)
-                return;
-        world_end_line(w);
-        world_open_trace(w);
-}
-
-void world_expect(struct world *w, const char *trace)
-{
-        if (!w)
-                return;
-        world_end_line(w);
-        fflush(w->out);
-        if (world_is_whole(w) && strcmp(w->trace, trace) != 0)
-                ck_abort_msg("the trace is\n%s\nand should be\n%s", w->trace, trace);
-        world_skip(w);
+        return memory_get(w->nodes[node - 1].memory, text_of(key), world_node_ms(w, node, true_ns));
 }
 
 struct world *world_new(const struct world_options *options)
@@ -675,11 +612,10 @@ struct world *world_new(const struct world_options *options)
         w->options = *options;
         w->options.nodes_n = options->nodes_n ? options->nodes_n : 3;
         w->options.hosts_n = options->hosts_n ? options->hosts_n : 1;
-        w->now_ns = EPOCH_NS;
-        TAILQ_INIT(&w->parcels);
-        world_open_trace(w);
+        w->now_ns = WORLD_EPOCH_NS;
+        w->random = options->seed;
         for (n = 0; n < w->options.nodes_n; ++n) {
-                TAILQ_INIT(&w->nodes[n].inbox);
+                w->nodes[n].inbox_last = &w->nodes[n].inbox_first;
                 w->nodes[n].latency_ns = (options->latency_us ? options->latency_us : 500) * NS_PER_US;
                 w->nodes[n].scripts = true;
                 if (memory_new(&w->nodes[n].memory) < 0)
@@ -697,29 +633,52 @@ struct world *world_new(const struct world_options *options)
                 for (n = 0; n < w->options.nodes_n; ++n)
                         world_join(w, h + 1, n + 1);
         }
-        world_skip(w);
+        w->trace = options->trace ? trace_new(options->trace) : NULL;
         return w;
 }
 
-/* Everybody leaves, every node is well again: then nothing may be left anywhere. */
-static void world_calm(struct world *w)
+static size_t world_left(struct world *w)
 {
+        size_t left = 0;
+        unsigned n;
+
+        for (n = 1; n <= w->options.nodes_n; ++n)
+                left += memory_keys(w->nodes[n - 1].memory, world_node_ms(w, n, w->now_ns));
+        return left;
+}
+
+const char *world_calm(struct world *w, uint64_t undo_ms)
+{
+        uint64_t id, i;
         unsigned h, n, s;
 
-        for (s = 0; s < w->sessions_n; ++s)
-                world_end(w, (char)('A' + s));
+        if (!w)
+                return NULL;
+        for (h = 0; h < w->options.hosts_n; ++h)
+                w->hosts[h].awake_ns = 0;
+        for (s = 1; s <= w->sessions_n; ++s)
+                world_end(w, s);
+        w->options.tail_us = 0;
         for (n = 1; n <= w->options.nodes_n; ++n) {
+                w->nodes[n - 1].refuses = false;
+                w->nodes[n - 1].latency_ns = 500 * NS_PER_US;
                 world_go_on(w, n);
                 for (h = 1; h <= w->options.hosts_n; ++h)
                         world_join(w, h, n);
         }
-        world_run(w, CALM_MS);
-        for (n = 1; n <= w->options.nodes_n; ++n)
-                ck_assert_uint_eq(world_stored_n(w, n), 0);
+        world_run_ns(w, undo_ms * NS_PER_MS);
+        if (world_left(w) > 0)
+                return "a key is left on a node after every session's end";
+        for (h = 0, i = 0; h < w->options.hosts_n; ++h)
+                for (; engine_deadline_ns(w->hosts[h].engine) != UINT64_MAX && i < 200; ++i)
+                        world_run_ns(w, CALM_ROUNDS_MS * NS_PER_MS);
         for (h = 0; h < w->options.hosts_n; ++h)
-                ck_assert_uint_eq(engine_deadline_ns(w->hosts[h].engine), UINT64_MAX);
-        for (n = 1; n <= w->requests_n; ++n)
-                ck_assert_msg(w->answers[n] == 1, "request %u was answered %u times", n, w->answers[n]);
+                if (engine_deadline_ns(w->hosts[h].engine) != UINT64_MAX)
+                        return "an engine does not come to rest";
+        for (id = 1; id <= w->requests_n; ++id)
+                if (w->answers[id] != 1)
+                        return w->answers[id] ? "a request was answered twice" : "a request was never answered";
+        return NULL;
 }
 
 struct world *world_free(struct world *w)
@@ -728,59 +687,15 @@ struct world *world_free(struct world *w)
 
         if (!w)
                 return NULL;
-        if (w->hosts[w->options.hosts_n - 1].engine)
-                world_calm(w);
+        trace_free(w->trace);
         for (h = 0; h < WORLD_HOSTS_MAX; ++h)
                 engine_free(w->hosts[h].engine);
         for (n = 0; n < NODES_MAX; ++n)
                 memory_free(w->nodes[n].memory);
-        fclose(w->out);
-        free(w->trace);
+        assert(w->parcels_n == 0);
+        free(w->parcels);
+        free(w->sessions);
+        free(w->answers);
         free(w);
         return NULL;
-}
-
-static void story_tell(const struct story *story)
-{
-        uint64_t live = mem_live(), k;
-
-        story_failing = false;
-        story->tell();
-        ck_assert_uint_eq(mem_live(), live);
-        story_failing = true;
-        for (k = 1;; ++k) {
-                mem_fail_at(k);
-                story->tell();
-                ck_assert_msg(mem_live() == live, "%llu blocks are left when allocation %llu fails",
-                              (unsigned long long)(mem_live() - live), (unsigned long long)k);
-                if (!mem_failed())
-                        break;
-        }
-        mem_fail_at(0);
-}
-
-static const struct story *story_list;
-
-START_TEST(story)
-{
-        story_tell(&story_list[_i]);
-}
-END_TEST
-
-int story_main(const char *name, const struct story *stories, size_t n)
-{
-        Suite *suite = suite_create(name);
-        TCase *tcase = tcase_create(name);
-        SRunner *runner;
-        int failed;
-
-        story_list = stories;
-        tcase_add_loop_test(tcase, story, 0, (int)n);
-        tcase_set_timeout(tcase, 60);
-        suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_NORMAL);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,118 +2,159 @@
 
 /*
  * A small world in virtual time: hosts (real engines), nodes (real memory stores), sessions, and a network between them
- * with a latency, connections that keep their order, nodes that hang, crash and forget, connections that break. It
- * prints a trace of what crosses the seam:
+ * with latencies, connections that keep their order, nodes that hang, crash and forget, connections that break, clocks
+ * that drift. Given the same calls and the same seed it does the same, on every compiler.
+ *
+ * It prints what crosses the seam, see trace.c:
  *
  *      0.000  A > add k                     a request
  *      0.000  h1 > n1 n2 n3 take k#1        a command to nodes; #1 is the first token that was seen
  *      1.000  n1 > granted                  an answer, as it reaches its host
  *      1.000  A < k#1 acquired 9897         a reply
  *
- * Several hosts appear as h1, h2; a single one too. Every request must be answered exactly once, and when a world ends,
- * all that its sessions had is gone from the nodes: world_free() sees to that.
+ * Every request must be answered exactly once, and when a world ends, all that its sessions had is gone from the nodes:
+ * world_calm() sees to that. A world that could not be made (allocations are failing) is NULL, and every call takes
+ * NULL.
  */
 #include "redlockd/core/engine.h"
 #include "redlockd/store/memory.h"
 
-#include <check.h>
+#include <stdio.h>
 
-#define WORLD_HOSTS_MAX    4
-#define WORLD_SESSIONS_MAX 48
+#define WORLD_HOSTS_MAX 4
+#define WORLD_EPOCH_NS  UINT64_C(1000000000)
+#define NS_PER_US       UINT64_C(1000)
+#define NS_PER_MS       UINT64_C(1000000)
 
 struct world;
+struct parcel;
+
+/* Who looks on. Each may be NULL. */
+struct world_watch {
+        void *userdata;
+        void (*on_request)(void *userdata, const struct request *request);
+        void (*on_reply)(void *userdata, const struct reply *reply);
+        void (*on_notice)(void *userdata, const struct notice *notice);
+        void (*on_end)(void *userdata, unsigned session);   /* its process is gone */
+        void (*on_close)(void *userdata, unsigned session); /* ... and its last effect was popped */
+        void (*on_step)(void *userdata, unsigned host, unsigned effects_n);
+};
 
 struct world_options {
         unsigned nodes_n;    /* 0: 3 */
         unsigned hosts_n;    /* 0: 1 */
         uint32_t locks_max;  /* 0: 1024 */
         uint64_t latency_us; /* one way; 0: 500 */
+        uint64_t tail_us;    /* now and then a parcel takes up to this much longer */
+        uint64_t seed;
+        FILE *trace; /* NULL: none is printed. Not closed */
+        const struct world_watch *watch;
 };
 
-/* NULL where an engine or a store could not be made (only with failing allocations). */
+struct sim_clock {
+        int64_t ppm;     /* how much faster than true time */
+        int64_t step_ns; /* nodes only */
+};
+
+struct sim_node {
+        struct memory *memory;
+        struct sim_clock clock;
+        bool hung, scripts, refuses;
+        uint64_t latency_ns;
+        uint64_t wiped_ns; /* when it last forgot everything; 0: never */
+        struct parcel *inbox_first, **inbox_last;
+};
+
+struct sim_host {
+        struct engine *engine;
+        struct sim_clock clock;
+        uint64_t awake_ns;  /* stands still until then */
+        uint64_t paused_ns; /* the last pause began here */
+        bool connected[NODES_MAX];
+        uint64_t last_in_ns[NODES_MAX], last_out_ns[NODES_MAX];
+};
+
+struct sim_session {
+        unsigned host; /* from 0 */
+        bool open;
+};
+
+struct world {
+        struct world_options options;
+        uint64_t now_ns; /* true time */
+        uint64_t random;
+        uint64_t requests_n;
+        uint64_t steps_n;
+        struct sim_host hosts[WORLD_HOSTS_MAX];
+        struct sim_node nodes[NODES_MAX];
+        struct parcel **parcels; /* heap, by time of arrival */
+        size_t parcels_n, parcels_size;
+        uint64_t parcels_seen;
+        struct sim_session *sessions; /* number 1 is at 0 */
+        unsigned sessions_n, sessions_size;
+        uint8_t *answers; /* of each request */
+        size_t answers_size;
+        struct trace *trace;
+};
+
 struct world *world_new(const struct world_options *options);
 struct world *world_free(struct world *w);
 
-/* What a request asks for, beside its keys. */
-struct ask {
-        uint32_t ttl_ms;   /* 0: 10000 */
-        int tries;         /* 0: 201; -1: for ever */
-        uint64_t delay_ms; /* 0: 100; no jitter */
-        uint64_t wait_ms;  /* 0: no cap */
-        bool strict;
-};
+/*
+ * Everybody leaves, every node is well again; then nothing may be left: on the nodes after `undo_ms`, in the engines
+ * after the longest ttl. Returns NULL, or what is wrong.
+ */
+const char *world_calm(struct world *w, uint64_t undo_ms);
 
-/* Sessions are 'A', 'B', ... in the order of opening; `host` counts from 1. */
-char world_open(struct world *w, unsigned host);
-void world_end(struct world *w, char session);
+/* Random numbers of the world's own, from its seed: 0 <= result < n. */
+uint64_t world_draw(struct world *w, uint64_t n);
 
-/* Keys are separated by commas; NULL: all. Returns the request's number. */
-uint64_t world_add(struct world *w, char session, const char *keys, struct ask ask);
-uint64_t world_extend(struct world *w, char session, const char *keys, struct ask ask);
-uint64_t world_give(struct world *w, char session, const char *keys);
-uint64_t world_reset(struct world *w, char session);
-void world_cancel(struct world *w, char session, uint64_t request);
-void world_subscribe(struct world *w, char session, unsigned events);
+/* Sessions count from 1 in the order of opening, hosts and nodes from 1. */
+unsigned world_open(struct world *w, unsigned host);
+void world_end(struct world *w, unsigned session);
+/* `request` but for its session and id. Returns the id, 0 if the session is not open. */
+uint64_t world_request(struct world *w, unsigned session, struct request request);
 
 /* Lets time pass. */
-void world_run(struct world *w, uint64_t ms);
+void world_run_ns(struct world *w, uint64_t ns);
 
-/* Nodes count from 1. A hung node keeps what it is sent and carries it out when it goes on. */
+/* A hung node keeps what it is sent and carries it out when it goes on. */
 void world_hang(struct world *w, unsigned node);
 void world_go_on(struct world *w, unsigned node);
 /* Loses its connections; with `forget` what it stored, too. It stays down until world_join(). */
 void world_crash(struct world *w, unsigned node, bool forget);
-/* All of a host's connections to it break; what it was sent and has not carried out is gone. */
+/* A host's connection to it breaks; what was in it is gone, both ways. */
 void world_cut(struct world *w, unsigned host, unsigned node);
 void world_join(struct world *w, unsigned host, unsigned node);
 /* Its host cannot send to it (a full queue): each command is answered as lost between two effects. */
 void world_refuse(struct world *w, unsigned node, bool refuse);
 void world_flush_scripts(struct world *w, unsigned node);
-/* Somebody else's key, or the loss of one. */
+/* Somebody else's key, or the loss of all keys. */
 void world_plant(struct world *w, unsigned node, const char *key, uint32_t ttl_ms);
 void world_lose(struct world *w, unsigned node);
 void world_slow(struct world *w, unsigned node, uint64_t latency_us);
+void world_step_clock(struct world *w, unsigned node, int64_t ms);
 void world_drain(struct world *w, unsigned host, bool now);
 /* The host stands still: it sees nothing before this much time has passed. */
 void world_pause(struct world *w, unsigned host, uint64_t ms);
 
-struct engine *world_engine(struct world *w, unsigned host);
-uint64_t world_now_ns(const struct world *w);
+/* A host's clock, and the true time at which it will show `host_ns`. */
+uint64_t world_host_ns(const struct world *w, unsigned host, uint64_t true_ns);
+uint64_t world_true_ns(const struct world *w, unsigned host, uint64_t host_ns);
+uint64_t world_node_ms(const struct world *w, unsigned node, uint64_t true_ns);
 
-/* What a node holds under a key; NULL: nothing. */
-const char *world_stored(struct world *w, unsigned node, const char *key);
-size_t world_stored_n(struct world *w, unsigned node);
+/* What a node holds under a key at a true time not before now; NULL: nothing. */
+const char *world_stored(struct world *w, unsigned node, const char *key, uint64_t true_ns);
 
-/* What must hold while allocations succeed; a story with failing ones may have come to another end. */
-bool world_is_whole(const struct world *w);
-#define world_check(w, what)                                                                                           \
-        do {                                                                                                           \
-                if (world_is_whole(w))                                                                                 \
-                        ck_assert(what);                                                                               \
-        } while (0)
-
-/* The trace since the last call, which must be this; failing allocations excuse it. */
-void world_expect(struct world *w, const char *trace);
-
-/* Forgets the trace so far. */
-void world_skip(struct world *w);
-
-/* Stories with their names; each is run as it is, and with the k-th allocation failing for every k. */
-struct story {
-        const char *name;
-        void (*tell)(void);
-};
-
-int story_main(const char *suite, const struct story *stories, size_t n);
-
-#define STORY_MAIN(suite, ...)                                                                                         \
-        int main(void)                                                                                                 \
-        {                                                                                                              \
-                const struct story stories[] = { __VA_ARGS__ };                                                        \
-                                                                                                                       \
-                return story_main(suite, stories, sizeof(stories) / sizeof(stories[0]));                               \
-        }
-#define STORY(name)                                                                                                    \
-        {                                                                                                              \
-#name, name                                                                                            \
-        }
+/* trace.c: the language. Each takes NULL and prints nothing. */
+struct trace *trace_new(FILE *out);
+struct trace *trace_free(struct trace *t);
+void trace_line(struct trace *t, uint64_t now_ns, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void trace_command(struct trace *t, uint64_t now_ns, unsigned host, const struct command *command);
+void trace_request(struct trace *t, uint64_t now_ns, const struct request *request);
+void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struct reply *reply);
+void trace_lost(struct trace *t, uint64_t now_ns, const struct notice *notice);
+/* Ends the line of commands that is being gathered. */
+void trace_flush(struct trace *t);
+/* A session's name: A, B, ..., Z, S27, ... */
+const char *trace_name(uint64_t session);

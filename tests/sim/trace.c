@@ -1,0 +1,185 @@
+/*
+ * The trace: one line an event, with true time in milliseconds. Commands of one round that go out at once share a line.
+ * Tokens are numbered in the order in which they are first seen.
+ */
+#include "sim/world.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+struct trace {
+        FILE *out;
+        bool gathering;
+        uint64_t round;
+        unsigned host;
+        char what[KEYS_PER_ROUND_MAX * 24 + 16];
+        char (*tokens)[TOKEN_TEXT_LEN + 1];
+        unsigned tokens_n, tokens_size;
+};
+
+struct trace *trace_new(FILE *out)
+{
+        struct trace *t = calloc(1, sizeof(*t));
+
+        t->out = out;
+        return t;
+}
+
+struct trace *trace_free(struct trace *t)
+{
+        if (!t)
+                return NULL;
+        trace_flush(t);
+        free(t->tokens);
+        free(t);
+        return NULL;
+}
+
+static unsigned trace_token(struct trace *t, const char *value)
+{
+        unsigned i;
+
+        for (i = t->tokens_n; i > 0; --i)
+                if (strcmp(t->tokens[i - 1], value) == 0)
+                        return i;
+        if (t->tokens_n == t->tokens_size) {
+                t->tokens_size = t->tokens_size ? 2 * t->tokens_size : 64;
+                t->tokens = realloc(t->tokens, t->tokens_size * sizeof(*t->tokens));
+        }
+        strcpy(t->tokens[t->tokens_n++], value);
+        return t->tokens_n;
+}
+
+const char *trace_name(uint64_t session)
+{
+        static char names[4][24];
+        static unsigned next;
+        char *name = names[next++ % 4];
+
+        if (session >= 1 && session <= 26)
+                snprintf(name, sizeof(names[0]), "%c", (char)('A' + session - 1));
+        else
+                snprintf(name, sizeof(names[0]), "S%llu", (unsigned long long)session);
+        return name;
+}
+
+void trace_flush(struct trace *t)
+{
+        if (t && t->gathering)
+                fprintf(t->out, "%s\n", t->what);
+        if (t)
+                t->gathering = false;
+}
+
+static void trace_time(struct trace *t, uint64_t now_ns)
+{
+        trace_flush(t);
+        fprintf(t->out, "%.3f  ", (double)(now_ns - WORLD_EPOCH_NS) / 1e6);
+}
+
+void trace_line(struct trace *t, uint64_t now_ns, const char *format, ...)
+{
+        va_list arguments;
+
+        if (!t)
+                return;
+        trace_time(t, now_ns);
+        va_start(arguments, format);
+        vfprintf(t->out, format, arguments);
+        va_end(arguments);
+        fputc('\n', t->out);
+}
+
+void trace_command(struct trace *t, uint64_t now_ns, unsigned host, const struct command *c)
+{
+        unsigned i;
+        int n;
+
+        if (!t)
+                return;
+        if (!t->gathering || t->round != c->round || t->host != host) {
+                trace_time(t, now_ns);
+                fprintf(t->out, "h%u >", host);
+                n = sprintf(t->what, " %s", c->kind == COMMAND_TAKE ? "take" : "release");
+                for (i = 0; i < c->items_n; ++i)
+                        n += sprintf(t->what + n, " %s%.*s#%u", c->kind == COMMAND_TAKE && i >= c->acquire_n ? "+" : "",
+                                     (int)c->items[i].key.len, c->items[i].key.data, trace_token(t, c->items[i].value));
+                t->gathering = true;
+                t->round = c->round;
+                t->host = host;
+        }
+        fprintf(t->out, " n%u", c->node + 1);
+}
+
+void trace_request(struct trace *t, uint64_t now_ns, const struct request *r)
+{
+        static const char *const methods[METHODS_N] = { "add",    "extend",    "free",  "reset",  "list",
+                                                        "cancel", "subscribe", "hello", "ping",   "status",
+                                                        "nodes",  "sessions",  "locks", "waiters" };
+        unsigned i;
+
+        if (!t)
+                return;
+        trace_time(t, now_ns);
+        fprintf(t->out, "%s > %s", trace_name(r->session), methods[r->method]);
+        for (i = 0; i < r->keys_n; ++i)
+                fprintf(t->out, "%s%.*s", i ? "," : " ", (int)r->keys[i].len, r->keys[i].data);
+        fputc('\n', t->out);
+}
+
+static void trace_items(struct trace *t, uint64_t host_ns, const struct reply *r)
+{
+        static const char *const outcomes[] = { "",      "held",    "acquired", "extended", "reacquired",
+                                                "freed", "pending", "expired",  "missing",  "taken" };
+        size_t i;
+
+        for (i = 0; i < r->items_n; ++i) {
+                const struct reply_item *item = &r->items[i];
+
+                if (r->error && item->outcome != OUTCOME_TAKEN)
+                        continue;
+                fprintf(t->out, " %.*s", (int)item->key.len, item->key.data);
+                if (!r->error && item->value[0])
+                        fprintf(t->out, "#%u %s %llu", trace_token(t, item->value), outcomes[item->outcome],
+                                (unsigned long long)((item->valid_until_ns - host_ns) / NS_PER_MS));
+                else if (!r->error)
+                        fprintf(t->out, " %s", outcomes[item->outcome]);
+        }
+}
+
+void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struct reply *r)
+{
+        static const char *const errors[ERRORS_N] = {
+                [ERROR_INTERNAL] = "INTERNAL", [ERROR_LIMIT] = "LIMIT",         [ERROR_STOPPING] = "STOPPING",
+                [ERROR_LOCKED] = "LOCKED",     [ERROR_NO_QUORUM] = "NO_QUORUM", [ERROR_NOT_HELD] = "NOT_HELD",
+                [ERROR_LOST] = "LOST",         [ERROR_CANCELLED] = "CANCELLED"
+        };
+        static const char *const votes[] = { "granted", "held", "error", "lost", "timeout", "down", "pending", "late" };
+        unsigned i;
+
+        if (!t)
+                return;
+        trace_time(t, now_ns);
+        fprintf(t->out, "%s <", trace_name(r->session));
+        if (r->error)
+                fprintf(t->out, " %s", errors[r->error]);
+        trace_items(t, host_ns, r);
+        for (i = 0; r->error == ERROR_NO_QUORUM && i < r->votes_n; ++i)
+                fprintf(t->out, " n%u:%s", i + 1, votes[r->votes[i]]);
+        if (r->error == ERROR_LOCKED || r->error == ERROR_NO_QUORUM)
+                fprintf(t->out, ", %u attempts, %llu ms", r->attempts, (unsigned long long)r->waited_ms);
+        if (r->error == ERROR_LOCKED && r->holder->session)
+                fprintf(t->out, ", holder %s", trace_name(r->holder->session));
+        if (r->method == METHOD_CANCEL)
+                fprintf(t->out, " cancelled %s", r->cancelled ? "true" : "false");
+        if (r->error == ERROR_LIMIT)
+                fprintf(t->out, " %s %llu", r->limit, (unsigned long long)r->limit_value);
+        fputc('\n', t->out);
+}
+
+void trace_lost(struct trace *t, uint64_t now_ns, const struct notice *n)
+{
+        if (t)
+                trace_line(t, now_ns, "%s < lost %.*s#%u EXPIRED", trace_name(n->session), (int)n->key.len, n->key.data,
+                           trace_token(t, n->value));
+}
