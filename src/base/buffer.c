@@ -26,7 +26,7 @@ size_t buffer_len(const struct buffer *b)
 
 const char *buffer_data(const struct buffer *b)
 {
-        return b->data + b->start;
+        return b->data ? b->data + b->start : NULL;
 }
 
 static int buffer_reserve(struct buffer *b, size_t n)

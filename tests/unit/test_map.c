@@ -1,0 +1,155 @@
+/*
+ * The hash table, and the hash.
+ */
+#include "redlockd/base/map.h"
+
+#include "redlockd/base/mem.h"
+#include "unit/unit.h"
+
+#include <errno.h>
+
+struct thing {
+        struct map_link link;
+        int number;
+};
+
+static bool map_has(const struct map *m, const struct thing *t, uint64_t hash)
+{
+        struct map_link *l;
+
+        for (l = map_first(m, hash); l; l = map_next(l))
+                if (container_of(l, struct thing, link) == t)
+                        return true;
+        return false;
+}
+
+START_TEST(what_is_linked_is_found_until_it_is_unlinked)
+{
+        struct thing a = { .number = 1 }, b = { .number = 2 };
+        struct map m;
+
+        ck_assert_int_eq(map_init(&m), 0);
+        map_link(&m, &a.link, 100);
+        ck_assert(map_has(&m, &a, 100));
+        ck_assert(!map_has(&m, &a, 101));
+        map_link(&m, &b.link, 100);
+        map_unlink(&m, &a.link);
+        ck_assert(!map_has(&m, &a, 100));
+        ck_assert(map_has(&m, &b, 100));
+        map_unlink(&m, &b.link);
+        ck_assert_uint_eq(m.n, 0);
+        map_deinit(&m);
+}
+END_TEST
+
+START_TEST(links_of_one_bucket_keep_their_hashes_apart)
+{
+        struct thing things[6];
+        struct map m;
+        int n = 0;
+
+        /* 16 buckets: 3 and 19 share one. */
+        ck_assert_int_eq(map_init(&m), 0);
+        for (int i = 0; i < 6; ++i)
+                map_link(&m, &things[i].link, i % 2 ? 3 : 19);
+        for (struct map_link *l = map_first(&m, 3); l; l = map_next(l), ++n)
+                ck_assert_uint_eq(l->hash, 3);
+        ck_assert_int_eq(n, 3);
+        for (int i = 0; i < 6; ++i)
+                map_unlink(&m, &things[i].link);
+        map_deinit(&m);
+}
+END_TEST
+
+START_TEST(a_walk_meets_each_link_once)
+{
+        static struct thing things[1000];
+        struct map m;
+        int n = 0;
+
+        ck_assert_int_eq(map_init(&m), 0);
+        ck_assert_ptr_null(map_any(&m));
+        for (unsigned i = 0; i < 1000; ++i)
+                map_link(&m, &things[i].link, i * 7919u % 512);
+        for (struct map_link *l = map_any(&m); l; l = map_after(&m, l), ++n)
+                ck_assert_int_eq(container_of(l, struct thing, link)->number++, 0);
+        ck_assert_int_eq(n, 1000);
+        for (unsigned i = 0; i < 1000; ++i)
+                map_unlink(&m, &things[i].link);
+        ck_assert_ptr_null(map_any(&m));
+        map_deinit(&m);
+}
+END_TEST
+
+START_TEST(it_grows_with_what_it_holds)
+{
+        static struct thing things[1000];
+        struct map m;
+
+        ck_assert_int_eq(map_init(&m), 0);
+        for (unsigned i = 0; i < 1000; ++i)
+                map_link(&m, &things[i].link, i);
+        ck_assert_uint_ge(m.size, 1000);
+        for (unsigned i = 0; i < 1000; ++i) {
+                ck_assert(map_has(&m, &things[i], i));
+                map_unlink(&m, &things[i].link);
+        }
+        map_deinit(&m);
+        ck_assert_uint_eq(mem_live(), 0);
+}
+END_TEST
+
+START_TEST(without_memory_to_grow_it_still_takes_links)
+{
+        static struct thing things[100];
+        struct map m;
+
+        mem_fail_at(1);
+        ck_assert_int_eq(map_init(&m), -ENOMEM);
+        ck_assert_int_eq(map_init(&m), 0);
+        for (unsigned i = 0; i < 100; ++i) {
+                mem_fail_at(1);
+                map_link(&m, &things[i].link, i);
+        }
+        ck_assert_uint_eq(m.size, 16);
+        mem_fail_at(0);
+        for (unsigned i = 0; i < 100; ++i)
+                ck_assert(map_has(&m, &things[i], i));
+        for (unsigned i = 0; i < 100; ++i)
+                map_unlink(&m, &things[i].link);
+        map_deinit(&m);
+}
+END_TEST
+
+START_TEST(the_hash_is_siphash_1_3)
+{
+        /* With the key 00 01 ... 0f, of the first n of the bytes 00 01 02 ...: around each end of a word. */
+        static const struct {
+                size_t n;
+                uint64_t hash;
+        } vectors[] = {
+                { 0, 0xabac0158050fc4dc },  { 1, 0xc9f49bf37d57ca93 }, { 2, 0x82cb9b024dc7d44d },
+                { 7, 0xd3927d989bb11140 },  { 8, 0x369095118d299a8e }, { 15, 0xd320d86d2a519956 },
+                { 16, 0xcc4fdd1a7d908b66 },
+        };
+        struct hash_seed seed = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
+        char bytes[16];
+
+        for (size_t i = 0; i < sizeof(bytes); ++i)
+                bytes[i] = (char)i;
+        for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); ++i)
+                ck_assert_uint_eq(hash_text(&seed, (struct text){ bytes, vectors[i].n }), vectors[i].hash);
+}
+END_TEST
+
+START_TEST(two_numbers_hash_as_their_bytes)
+{
+        struct hash_seed seed = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
+
+        ck_assert_uint_eq(hash_u64(&seed, 0x0706050403020100, 0x0f0e0d0c0b0a0908), 0xcc4fdd1a7d908b66);
+}
+END_TEST
+
+UNIT_MAIN("map", what_is_linked_is_found_until_it_is_unlinked, links_of_one_bucket_keep_their_hashes_apart,
+          a_walk_meets_each_link_once, it_grows_with_what_it_holds, without_memory_to_grow_it_still_takes_links,
+          the_hash_is_siphash_1_3, two_numbers_hash_as_their_bytes)
