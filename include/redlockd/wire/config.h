@@ -1,0 +1,68 @@
+#pragma once
+
+/*
+ * The configuration file: one JSON object, comments allowed (`//`, `#`, slash-star). Every name, type and range is
+ * checked; all errors are reported, not the first only.
+ */
+#include "redlockd/base/address.h"
+#include "redlockd/base/text.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct config_node {
+        char *name; /* unique; by default host:port or the path */
+        struct address address;
+};
+
+struct config {
+        struct config_node *nodes; /* never empty: `memory:` where none is named */
+        unsigned nodes_n;
+        struct {
+                uint32_t ttl_ms, ttl_min_ms, ttl_max_ms;
+                double drift_factor;
+                int64_t retry_count;
+                uint64_t retry_delay_ms, retry_jitter_ms;
+                uint64_t tenure_ms;
+                char *key_prefix;
+        } lock;
+        struct {
+                char *socket;
+                mode_t mode;
+                char *group; /* NULL: left as it is */
+        } listen;
+        struct {
+                uint64_t connect_timeout_ms, reconnect_min_ms, reconnect_max_ms;
+                bool restart_quarantine;
+        } redis;
+        struct {
+                uint32_t sessions_max, request_bytes_max, output_bytes_max, in_flight_max, keys_per_request_max,
+                        key_bytes_max, locks_per_session_max;
+        } limits;
+        struct {
+                char *level; /* "error", "warn", "info", "debug" */
+        } log;
+        struct {
+                uint64_t grace_ms;
+        } stop;
+};
+
+/* Called for each error with one line: `FILE:LINE:COLUMN: lock.retryCout: unknown name (did you mean retryCount?)`. */
+typedef void (*config_error_fn)(void *userdata, const char *line);
+
+/* Every setting at its default, the `memory:` node. Returns 0 or -ENOMEM. */
+int config_init(struct config *ret_config);
+
+/*
+ * Reads a file over the defaults. `credentials` is $CREDENTIALS_DIRECTORY or NULL: where a relative passwordFile is
+ * looked up (else beside the file). Returns 0, -EINVAL after errors were reported, -ENOMEM. `ret_config` is set on
+ * success only.
+ */
+int config_load(const char *path, const char *credentials, struct config *ret_config, config_error_fn report,
+                void *userdata);
+
+/* As config_load() from memory; `name` stands for the file in errors, and passwordFile is looked up beside it. */
+int config_parse(struct text json, const char *name, const char *credentials, struct config *ret_config,
+                 config_error_fn report, void *userdata);
+
+void config_deinit(struct config *c);

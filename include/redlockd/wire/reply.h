@@ -1,0 +1,53 @@
+#pragma once
+
+/*
+ * Replies and notices as lines of JSON. Each function appends one line (LF included) to `out` and returns 0, -ENOMEM,
+ * or -ENOBUFS when it does not fit; on failure nothing was appended.
+ *
+ * Durations are computed from *_ns at `now_ns`, rounded down; `expiration` is `unix_ms` + validity.
+ */
+#include "redlockd/base/buffer.h"
+#include "redlockd/core/inspect.h"
+#include "redlockd/wire/request.h"
+
+/* What is known of a node from outside the engine. Strings may be NULL: printed as null. */
+struct reply_node {
+        const char *name;
+        const char *url; /* without a password */
+        const char *redis_version;
+        const char *run_id;
+        uint64_t rtt_us; /* 0: not measured */
+};
+
+/* The surroundings of every reply. */
+struct reply_context {
+        const struct engine *engine;
+        const struct reply_node *nodes; /* as many as the engine has */
+        uint64_t now_ns;
+        uint64_t unix_ms;
+        /* status, hello */
+        const char *version;
+        pid_t pid;
+        uint64_t started_ns;
+        const char *scope;  /* "host" or "network" */
+        uint64_t malformed; /* lines answered with PARSE, INVALID_REQUEST or TOO_LARGE */
+        /* hello's `limits`: name and value pairs, ended by a NULL name */
+        const struct reply_limit {
+                const char *name;
+                uint64_t value;
+        } * limits;
+};
+
+/*
+ * The answer to a request, whatever its method. `locks` and `waiters` show one key only where the reply has it as its
+ * one item.
+ */
+int reply_print(struct buffer *out, const struct reply_context *context, const char *id, const struct reply *reply);
+
+/* An error found before the engine saw the request. */
+int reply_print_error(struct buffer *out, const char *id, const struct wire_error *error);
+
+int reply_print_notice(struct buffer *out, const struct reply_context *context, const struct notice *notice);
+
+/* True where an answer that grants something has a lock with less than a whole millisecond of validity left. */
+bool reply_lapsed(const struct reply *reply, uint64_t now_ns);

@@ -1,0 +1,60 @@
+#pragma once
+
+/*
+ * One line of a client, read as a JSON-RPC 2.0 request (https://www.jsonrpc.org/specification) and checked completely:
+ * what comes out is a request that the engine can carry out as it stands, or an error to be answered.
+ */
+#include "redlockd/core/types.h"
+
+/* Defaults and limits, from the configuration; borrowed by the calls. Ranges are inclusive. */
+struct request_rules {
+        uint32_t ttl_ms;
+        uint32_t ttl_min_ms;
+        uint32_t ttl_max_ms;
+        int64_t retry_count;
+        uint64_t retry_delay_ms;
+        uint64_t retry_jitter_ms;
+        uint32_t keys_max;
+        uint32_t key_bytes_max;
+};
+
+#define REQUEST_RETRY_COUNT_MAX 1000000000 /* retryCount; -1 has no end */
+#define REQUEST_DELAY_MAX_MS    86400000   /* retryDelay, retryJitter: a day */
+#define REQUEST_WAIT_MAX_MS     2592000000 /* wait: 30 days */
+#define REQUEST_ID_BYTES_MAX    256        /* of an id's JSON text */
+
+/* What is wrong with a line; also used for errors that are found before there is a line. */
+struct wire_error {
+        enum error_name name; /* ERROR_NONE: nothing */
+        char message[200];    /* for people; valid UTF-8 */
+        char path[80];    /* INVALID_PARAMS: the member of params that is meant ("ttl", "keys[1]", "params"); else "" */
+        const char *what; /* LIMIT, TOO_LARGE: the limit's name in the configuration; else NULL */
+        uint64_t limit;
+};
+
+struct wire_request {
+        struct request
+                request;       /* session and id are left 0 for the caller to set; borrows from `document` and `keys` */
+        bool notification;     /* not to be answered */
+        const char *id;        /* JSON text of the id: `17`, `"abc"`; "null" where there is none that can be read */
+        const char *cancel_id; /* cancel: JSON text of the id that is meant, else NULL */
+        struct wire_error error;
+        /* private: */
+        void *document;
+        struct text *keys;
+        char *id_text;
+        char *cancel_id_text;
+};
+
+/*
+ * Returns 0 (look at ret_request->error) or -ENOMEM. After 0 give `ret_request` to wire_request_deinit() when it was
+ * carried out. A notification with an error other than PARSE and INVALID_REQUEST is still a notification.
+ */
+int wire_request_parse(struct text line, const struct request_rules *rules, struct wire_request *ret_request);
+
+void wire_request_deinit(struct wire_request *r);
+
+/* The method's name in the contract, and the error's; for logs and tests too. */
+const char *method_name(enum method method);
+const char *error_name(enum error_name error);
+int error_code(enum error_name error);

@@ -1,0 +1,53 @@
+/*
+ * The words of the contract: methods and errors.
+ */
+#include "redlockd/wire/request.h"
+
+#include <assert.h>
+
+static const char *const method_names[METHODS_N] = {
+        [METHOD_ADD] = "add",     [METHOD_EXTEND] = "extend",       [METHOD_FREE] = "free",
+        [METHOD_RESET] = "reset", [METHOD_LIST] = "list",           [METHOD_CANCEL] = "cancel",
+        [METHOD_HELLO] = "hello", [METHOD_SUBSCRIBE] = "subscribe", [METHOD_PING] = "ping",
+        [METHOD_NODES] = "nodes", [METHOD_STATUS] = "status",       [METHOD_SESSIONS] = "sessions",
+        [METHOD_LOCKS] = "locks", [METHOD_WAITERS] = "waiters",
+};
+
+static const struct {
+        const char *name;
+        int code;
+} errors[ERRORS_N] = {
+        [ERROR_NONE] = { "NONE", 0 },
+        [ERROR_PARSE] = { "PARSE", -32700 },
+        [ERROR_INVALID_REQUEST] = { "INVALID_REQUEST", -32600 },
+        [ERROR_METHOD_NOT_FOUND] = { "METHOD_NOT_FOUND", -32601 },
+        [ERROR_INVALID_PARAMS] = { "INVALID_PARAMS", -32602 },
+        [ERROR_INTERNAL] = { "INTERNAL", -32603 },
+        [ERROR_TOO_LARGE] = { "TOO_LARGE", -32001 },
+        [ERROR_LIMIT] = { "LIMIT", -32002 },
+        [ERROR_DENIED] = { "DENIED", -32003 },
+        [ERROR_STOPPING] = { "STOPPING", -32004 },
+        [ERROR_LOCKED] = { "LOCKED", 1 },
+        [ERROR_NO_QUORUM] = { "NO_QUORUM", 2 },
+        [ERROR_NOT_HELD] = { "NOT_HELD", 3 },
+        [ERROR_LOST] = { "LOST", 4 },
+        [ERROR_CANCELLED] = { "CANCELLED", 5 },
+};
+
+const char *method_name(enum method method)
+{
+        assert(method < METHODS_N);
+        return method_names[method];
+}
+
+const char *error_name(enum error_name error)
+{
+        assert(error < ERRORS_N);
+        return errors[error].name;
+}
+
+int error_code(enum error_name error)
+{
+        assert(error < ERRORS_N);
+        return errors[error].code;
+}

@@ -1,0 +1,181 @@
+/*
+ * What the broker shows of itself, line by line.
+ */
+#include "redlockd/wire/reply.h"
+
+#include "unit/reply_fixture.h"
+
+static void some_locks(void)
+{
+        locks_n = 2;
+        locks_now[0] = (struct inspect_lock){
+                .key = { "k1", 2 },
+                .value = "v1",
+                .session = 3,
+                .pid = 100,
+                .ttl_ms = 15000,
+                .valid_until_ns = 12000 * MS,
+                .since_ns = 9500 * MS + 1,
+                .waiters_n = 2,
+                .nodes = 1 << 0 | 1 << 2,
+        };
+        locks_now[1] = (struct inspect_lock){ .key = { "k2", 2 }, .value = "v2", .session = 4 };
+        status_now.nodes_n = 3;
+}
+
+START_TEST(a_session_sees_its_own_locks_with_their_values)
+{
+        struct reply reply = { .method = METHOD_LIST, .session = 3 };
+        const char *expected = "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":[{\"key\":\"k1\",\"value\":\"v1\","
+                               "\"state\":\"held\",\"validity\":2000,\"expiration\":1795350002000}]}}";
+
+        some_locks();
+        check_reply(&reply, expected);
+        reply.method = METHOD_SUBSCRIBE;
+        check_reply(&reply, expected);
+}
+END_TEST
+
+START_TEST(the_locks_of_all_are_shown_without_values)
+{
+        struct reply reply = { .method = METHOD_LOCKS, .session = 9 };
+
+        some_locks();
+        check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":["
+                            "{\"key\":\"k1\",\"session\":3,\"pid\":100,\"ttl\":15000,\"validity\":2000,\"heldFor\":499,"
+                            "\"waiters\":2,\"state\":\"held\",\"nodes\":[\"a\",\"c\"]},"
+                            "{\"key\":\"k2\",\"session\":4,\"pid\":0,\"ttl\":0,\"validity\":0,\"heldFor\":10000,"
+                            "\"waiters\":0,\"state\":\"held\",\"nodes\":[]}]}}");
+}
+END_TEST
+
+START_TEST(locks_can_be_asked_for_by_key)
+{
+        struct reply_item asked = { .key = { "k2", 2 } };
+        struct reply reply = { .method = METHOD_LOCKS, .session = 9, .items = &asked, .items_n = 1 };
+
+        some_locks();
+        check_reply(&reply,
+                    "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":[{\"key\":\"k2\",\"session\":4,\"pid\":0,"
+                    "\"ttl\":0,\"validity\":0,\"heldFor\":10000,\"waiters\":0,\"state\":\"held\",\"nodes\":[]}]}}");
+}
+END_TEST
+
+START_TEST(waiters_are_shown_with_their_place_and_time)
+{
+        struct reply_item asked = { .key = { "k2", 2 } };
+        struct reply reply = { .method = METHOD_WAITERS, .session = 9 };
+
+        waiters_n = 2;
+        waiters_now[0] = (struct inspect_waiter){ { "k1", 2 }, 5, 500, 1, 9000 * MS };
+        waiters_now[1] = (struct inspect_waiter){ { "k2", 2 }, 6, 600, 2, 9999 * MS };
+        check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"waiters\":["
+                            "{\"key\":\"k1\",\"session\":5,\"pid\":500,\"position\":1,\"waited\":1000},"
+                            "{\"key\":\"k2\",\"session\":6,\"pid\":600,\"position\":2,\"waited\":1}]}}");
+        reply.items = &asked;
+        reply.items_n = 1;
+        check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"waiters\":["
+                            "{\"key\":\"k2\",\"session\":6,\"pid\":600,\"position\":2,\"waited\":1}]}}");
+}
+END_TEST
+
+START_TEST(sessions_are_shown_with_the_time_they_came)
+{
+        struct reply reply = { .method = METHOD_SESSIONS };
+
+        sessions_n = 2;
+        sessions_now[0] = (struct inspect_session){ 1, 11, 12, 13, "me", 9000 * MS, 2, 1 };
+        sessions_now[1] = (struct inspect_session){ 7, 71, 0, 4294967295, "", 10000 * MS, 0, 0 };
+        check_reply(&reply,
+                    "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"sessions\":["
+                    "{\"session\":1,\"pid\":11,\"uid\":12,\"gid\":13,\"name\":\"me\",\"connected\":1795349999000,"
+                    "\"locks\":2,"
+                    "\"waiting\":1},"
+                    "{\"session\":7,\"pid\":71,\"uid\":0,\"gid\":4294967295,\"name\":\"\",\"connected\":1795350000000,"
+                    "\"locks\":0,\"waiting\":0}]}}");
+}
+END_TEST
+
+START_TEST(nodes_are_shown_with_what_is_known_of_them)
+{
+        struct reply reply = { .method = METHOD_NODES };
+
+        status_now.nodes_n = 3;
+        nodes_now[0] = (struct inspect_node){ NODE_UP, "", "", 5 };
+        nodes_now[1] = (struct inspect_node){ NODE_DOWN, "refused", "", 0 };
+        nodes_now[2] = (struct inspect_node){ NODE_CONNECTING, "\xff!", "", 0 };
+        check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"nodes\":["
+                            "{\"name\":\"a\",\"url\":\"redis://a:6379/"
+                            "0\",\"state\":\"up\",\"reason\":\"\",\"votesAt\":null,\"rtt\":1,"
+                            "\"redisVersion\":\"7.0.15\",\"runId\":\"f00\",\"errors\":5},"
+                            "{\"name\":\"b\",\"url\":\"redis://b:6379/"
+                            "0\",\"state\":\"down\",\"reason\":\"refused\",\"votesAt\":null,"
+                            "\"rtt\":2,\"redisVersion\":null,\"runId\":null,\"errors\":0},"
+                            "{\"name\":\"c\",\"url\":\"redis://c:6379/"
+                            "0\",\"state\":\"connecting\",\"reason\":\"?!\",\"votesAt\":null,"
+                            "\"rtt\":null,\"redisVersion\":null,\"runId\":null,\"errors\":0}]}}");
+}
+END_TEST
+
+START_TEST(status_has_every_number_of_the_contract)
+{
+        struct reply reply = { .method = METHOD_STATUS };
+
+        status_now = (struct inspect_status){
+                .nodes_n = 3,
+                .nodes_up_n = 2,
+                .quorum = 2,
+                .sessions_n = 4,
+                .locks_n = 5,
+                .waiters_n = 6,
+                .draining = true,
+                .counters = { 11, 12, 13, 14, 15, 16, 17, 18, 19 },
+        };
+        check_reply(&reply,
+                    "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"version\":\"0.1.0\",\"pid\":4321,\"uptime\":5999,"
+                    "\"scope\":\"network\",\"nodes\":3,\"nodesUp\":2,\"quorum\":2,\"quorumOk\":true,\"sessions\":4,"
+                    "\"locks\":5,"
+                    "\"waiters\":6,\"draining\":true,\"counters\":{\"requests\":11,\"granted\":12,\"locked\":13,"
+                    "\"noQuorum\":14,\"extended\":15,\"freed\":16,\"expired\":17,\"lost\":18,\"deadlocks\":0,"
+                    "\"handovers\":0,"
+                    "\"disconnectReleases\":19,\"malformed\":99}}}");
+}
+END_TEST
+
+START_TEST(a_quorum_that_is_not_up_is_not_ok)
+{
+        struct reply reply = { .method = METHOD_STATUS };
+        struct buffer out = BUFFER_INIT(10000);
+
+        status_now = (struct inspect_status){ .nodes_n = 3, .nodes_up_n = 1, .quorum = 2 };
+        ck_assert_int_eq(reply_print(&out, &context, "1", &reply), 0);
+        ck_assert_ptr_nonnull(memmem(buffer_data(&out), buffer_len(&out), "\"quorumOk\":false", 16));
+        buffer_deinit(&out);
+}
+END_TEST
+
+START_TEST(without_memory_a_view_leaves_nothing)
+{
+        static const enum method methods[] = { METHOD_LIST,     METHOD_SUBSCRIBE, METHOD_STATUS, METHOD_NODES,
+                                               METHOD_SESSIONS, METHOD_LOCKS,     METHOD_WAITERS };
+
+        some_locks();
+        waiters_n = 1;
+        waiters_now[0] = (struct inspect_waiter){ { "k1", 2 }, 5, 500, 1, 0 };
+        sessions_n = 1;
+        sessions_now[0] = (struct inspect_session){ .session = 3, .name = "me" };
+        for (unsigned i = 0; i < 3; ++i)
+                nodes_now[i] = (struct inspect_node){ NODE_DOWN, "bad \xff", "worse \xff", 1 };
+        for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); ++i) {
+                struct reply reply = { .method = methods[i], .session = 3 };
+
+                check_without_memory(&reply);
+        }
+}
+END_TEST
+
+UNIT_MAIN("views", a_session_sees_its_own_locks_with_their_values, the_locks_of_all_are_shown_without_values,
+          locks_can_be_asked_for_by_key, waiters_are_shown_with_their_place_and_time,
+          sessions_are_shown_with_the_time_they_came, nodes_are_shown_with_what_is_known_of_them,
+          status_has_every_number_of_the_contract, a_quorum_that_is_not_up_is_not_ok,
+          without_memory_a_view_leaves_nothing)
