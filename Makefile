@@ -63,7 +63,7 @@ $(BUILD)/redlockctl: $(CTL_ARCHIVES)
 # Tests. What several programs of a folder share is in its files that are neither test_* nor story_*.
 CHECK_LIBS = $(call pc,--libs,check)
 TEST_ARCHIVES = $(foreach layer,net wire store core base,$(call archive,$(layer)))
-helpers = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(filter-out $(wildcard tests/$(1)/test_*.c tests/$(1)/story_*.c),$(wildcard tests/$(1)/*.c)))
+helpers = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(filter-out $(wildcard tests/$(1)/test_*.c tests/$(1)/story_*.c tests/$(1)/swarm.c),$(wildcard tests/$(1)/*.c)))
 
 $(BUILD)/tests/obj/%.o: tests/%.c
 	@mkdir -p $(@D)
@@ -84,6 +84,14 @@ check-unit: $(UNIT) ## rules of single modules
 
 check-sim: $(STORY) ## the engine in virtual time: scenes and their golden traces
 	$(call run_tests,$^)
+
+SEED ?=
+RUNS ?= 1000
+swarm: $(BUILD)/tests/sim/swarm ## random lives of the broker, watched: SEED=n RUNS=m (a fresh seed, 1000); VERBOSE=1 prints the trace
+	@$< $(if $(SEED),-s $(SEED)) -n $(RUNS) $(if $(VERBOSE),-v)
+
+swarm-mutants: ## plant one fault at a time into the engine, and count the lives until the swarm sees it
+	@tests/sim/mutants.py $(BUILD)
 
 check-net: $(NET) ## the real loop against a scripted Redis
 	$(call run_tests,$^)
@@ -125,7 +133,7 @@ install: all ## into $(DESTDIR)$(PREFIX); an existing configuration is left as i
 	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|@sbindir@|$(PREFIX)/sbin|' systemd/redlockd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/redlockd.service
 	test -e $(DESTDIR)$(SYSCONFDIR)/redlockd/redlockd.json || \
-		install -D -m 640 conf/redlockd.json $(DESTDIR)$(SYSCONFDIR)/redlockd/redlockd.json
+		install -D -m 644 conf/redlockd.json $(DESTDIR)$(SYSCONFDIR)/redlockd/redlockd.json
 
 clean: ## remove build/
 	rm -rf build
@@ -134,4 +142,4 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all check check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps install clean help
+.PHONY: all check check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps install clean help swarm swarm-mutants

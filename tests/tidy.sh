@@ -54,11 +54,11 @@ if grep -rnE 'redlockd/core/(state|call|lock|round|resource|release|session)\.h'
 fi
 
 if [ -z "${TIDY_QUICK:-}" ]; then
-        flags="-std=gnu11 -D_GNU_SOURCE -DREDLOCKD_VERSION="" -Iinclude $(pkg-config --cflags libuv hiredis jansson)"
+        flags="-std=gnu11 -D_GNU_SOURCE -DREDLOCKD_VERSION=\"\" -Iinclude $(pkg-config --cflags libuv hiredis jansson)"
         checks='-*,clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-assignment-in-if-condition,-bugprone-branch-clone,-clang-analyzer-security.insecureAPI.*,-bugprone-reserved-identifier,-bugprone-sizeof-expression'
         export flags checks
         # shellcheck disable=SC2016
-        find src -name '*.c' | sort | xargs -P "$(nproc)" -n 4 sh -c \
+        find src -name '*.c' | sort | xargs -P "$(nproc)" -n 1 sh -c \
                 'clang-tidy --quiet --warnings-as-errors="*" --checks="$checks" "$@" -- $flags' tidy >"$build/tidy.log" 2>&1 ||
                 { cat "$build/tidy.log" >&2; complain "clang-tidy found something"; }
 fi

@@ -166,27 +166,25 @@ static void engine_on_node(struct engine *e, const struct event *ev)
         }
 }
 
-/* Calls that want new locks are answered STOPPING; those that free or extend go on. */
-static void engine_on_drain(struct engine *e, bool now)
+/* Who waits for a lock is answered STOPPING; who holds one may use, extend and free it. */
+static void engine_on_drain(struct engine *e)
 {
         struct session *s;
         struct call *c, *next;
-        struct lock *l;
 
+        if (e->draining)
+                return;
+        e->draining = true;
         TAILQ_FOREACH (s, &e->sessions_in_order, in_order) {
-                if (!e->draining)
-                        session_notify_stopping(e, s);
+                session_notify_stopping(e, s);
                 for (c = TAILQ_FIRST(&s->calls); c; c = next) {
                         next = TAILQ_NEXT(c, entry);
-                        if (c->method == METHOD_ADD || (now && c->method == METHOD_EXTEND))
+                        if (c->method == METHOD_ADD)
                                 call_cancel(e, c, ERROR_STOPPING);
                         else
                                 call_wake(e, c);
                 }
-                while (now && (l = TAILQ_FIRST(&s->held)))
-                        lock_leave(e, l);
         }
-        e->draining = true;
 }
 
 static void engine_on_answer(struct engine *e, const struct event *ev)
@@ -224,7 +222,7 @@ static void engine_on_event(struct engine *e, const struct event *ev)
         case EVENT_TICK:
                 break;
         case EVENT_DRAIN:
-                engine_on_drain(e, ev->drain.now);
+                engine_on_drain(e);
                 break;
         }
 }

@@ -11,8 +11,8 @@
  * then. Whatever is not HELD and may still be on some node is on a list of the release module or in one of its rounds,
  * until every node has confirmed or the ttl has run out everywhere.
  *
- * A lock lapses in two steps: LOCK_LAPSE_MARGIN_NS before its validity ends it leaves the map and its session is told;
- * at the end, and not before, the key is open to others.
+ * A lock lapses in two steps: a moment before its validity ends (LOCK_LAPSE_MARGIN_*) it leaves the map and its session
+ * is told; at the end, and not before, the key is open to others.
  */
 #include "redlockd/core/lock.h"
 
@@ -100,12 +100,23 @@ struct lock *lock_find(const struct engine *e, const struct session *s, const st
         return NULL;
 }
 
+static uint64_t lock_lapse_ns(const struct lock *l)
+{
+        uint64_t margin_ms = l->ttl_ms / 100;
+
+        if (margin_ms < LOCK_LAPSE_MARGIN_MIN_MS)
+                margin_ms = LOCK_LAPSE_MARGIN_MIN_MS;
+        if (margin_ms > LOCK_LAPSE_MARGIN_MAX_MS)
+                margin_ms = LOCK_LAPSE_MARGIN_MAX_MS;
+        return l->valid_until_ns - margin_ms * NS_PER_MS;
+}
+
 void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns)
 {
         assert(l->state == LOCK_HELD);
         l->ttl_ms = ttl_ms;
         l->valid_until_ns = valid_until_ns;
-        heap_set(&e->deadlines, &l->end, valid_until_ns - LOCK_LAPSE_MARGIN_NS);
+        heap_set(&e->deadlines, &l->end, lock_lapse_ns(l));
 }
 
 void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns)

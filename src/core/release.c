@@ -88,6 +88,12 @@ int release_for(struct engine *e, struct call *call, struct lock *const *locks, 
         return 0;
 }
 
+/* The nodes that are to be asked for it now. */
+static uint32_t release_open(const struct engine *e, const struct lock *l)
+{
+        return l->sent & e->nodes_up & ~l->releasing;
+}
+
 void release_flush(struct engine *e)
 {
         struct lock *batch[KEYS_PER_ROUND_MAX], *l;
@@ -98,12 +104,12 @@ void release_flush(struct engine *e)
         do {
                 nodes = 0;
                 for (n = 0; n < KEYS_PER_ROUND_MAX && (l = TAILQ_FIRST(&e->release_due));) {
-                        if (!(l->sent & e->nodes_up)) {
+                        if (!release_open(e, l)) {
                                 release_list_later(e, l);
                                 continue;
                         }
                         release_unlist(e, l);
-                        nodes |= l->sent & e->nodes_up;
+                        nodes |= release_open(e, l);
                         batch[n++] = l;
                 }
                 if (n > 0 && release_round(e, NULL, batch, n, nodes, &round) == 0)
@@ -114,7 +120,10 @@ void release_flush(struct engine *e)
 void release_on_node_up(struct engine *e, unsigned node)
 {
         struct lock *l, *next;
+        struct map_link *link;
 
+        for (link = map_any(&e->rounds); link; link = map_after(&e->rounds, link))
+                round_on_node_up(e, container_of(link, struct round, link), node);
         for (l = TAILQ_FIRST(&e->release_later); l; l = next) {
                 next = TAILQ_NEXT(l, in_release);
                 if (l->sent & UINT32_C(1) << node)
@@ -133,7 +142,7 @@ void release_on_deadline(struct engine *e)
                         release_unlist(e, l);
                         l->sent = 0;
                         lock_settle(e, l);
-                } else if (l->sent & e->nodes_up) {
+                } else if (release_open(e, l)) {
                         release_list_due(e, l);
                 }
         }

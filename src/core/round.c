@@ -146,6 +146,8 @@ bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
                         l->sent |= bit_of(node);
                         if (r->ttl_ms > l->ttl_max_ms)
                                 l->ttl_max_ms = r->ttl_ms;
+                } else {
+                        l->releasing |= bit_of(node);
                 }
                 e->items[i] = (struct command_item){ resource_key(l->resource), l->value };
         }
@@ -162,32 +164,35 @@ bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
 /* What an answer to TAKE says about which locks the node may have. */
 static void round_note_take(struct engine *e, struct round *r, unsigned node, enum answer_verdict verdict)
 {
+        bool nothing_done = verdict == ANSWER_HELD || verdict == ANSWER_UNSENT || verdict == ANSWER_AGAIN;
+        unsigned i;
+
+        for (i = 0; i < r->items_n; ++i) {
+                struct lock *l = r->items[i];
+                uint64_t gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
+
+                if (verdict == ANSWER_GRANTED && i < r->acquire_n)
+                        l->granted |= bit_of(node);
+                if (nothing_done && i < r->acquire_n)
+                        l->sent &= ~bit_of(node);
+                /* It may have been carried out at any moment until now: its ttl counts from now. */
+                if (!nothing_done && l->state != LOCK_HELD && l->state != LOCK_TAKING && gone_ns > l->gone_ns)
+                        l->gone_ns = gone_ns;
+        }
+}
+
+static void round_note_release(struct round *r, unsigned node, enum answer_verdict verdict)
+{
         unsigned i;
 
         for (i = 0; i < r->items_n; ++i) {
                 struct lock *l = r->items[i];
 
-                if (verdict == ANSWER_GRANTED && i < r->acquire_n) {
-                        l->granted |= bit_of(node);
-                } else if (verdict == ANSWER_HELD && i < r->acquire_n) {
-                        l->sent &= ~bit_of(node);
-                } else if (verdict == ANSWER_LOST && (l->state == LOCK_LEAVING || l->state == LOCK_LAPSED)) {
-                        uint64_t gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
-
-                        /* It may have been carried out at any moment until now: its ttl counts from now. */
-                        if (gone_ns > l->gone_ns)
-                                l->gone_ns = gone_ns;
-                }
-        }
-}
-
-static void round_note_release(struct round *r, unsigned node)
-{
-        unsigned i;
-
-        for (i = 0; i < r->items_n; ++i) {
-                r->items[i]->sent &= ~bit_of(node);
-                r->items[i]->granted &= ~bit_of(node);
+                l->releasing &= ~bit_of(node);
+                if (verdict != ANSWER_GRANTED)
+                        continue;
+                l->sent &= ~bit_of(node);
+                l->granted &= ~bit_of(node);
         }
 }
 
@@ -212,11 +217,10 @@ static bool round_resend(struct engine *e, struct round *r, unsigned node)
 
 void round_on_answer(struct engine *e, struct round *r, unsigned node, const struct answer *answer)
 {
-        static const uint8_t votes[] = { [ANSWER_GRANTED] = VOTE_GRANTED,
-                                         [ANSWER_HELD] = VOTE_HELD,
-                                         [ANSWER_ERROR] = VOTE_ERROR,
-                                         [ANSWER_AGAIN] = VOTE_ERROR,
-                                         [ANSWER_LOST] = VOTE_LOST };
+        static const uint8_t votes[] = {
+                [ANSWER_GRANTED] = VOTE_GRANTED, [ANSWER_HELD] = VOTE_HELD,   [ANSWER_ERROR] = VOTE_ERROR,
+                [ANSWER_AGAIN] = VOTE_ERROR,     [ANSWER_UNSENT] = VOTE_LOST, [ANSWER_LOST] = VOTE_LOST
+        };
 
         assert(r->owed & bit_of(node));
         r->owed &= ~bit_of(node);
@@ -228,8 +232,8 @@ void round_on_answer(struct engine *e, struct round *r, unsigned node, const str
                 node_note_error(e, node, "NOSCRIPT");
         if (r->kind == COMMAND_TAKE)
                 round_note_take(e, r, node, answer->verdict);
-        else if (answer->verdict == ANSWER_GRANTED)
-                round_note_release(r, node);
+        else
+                round_note_release(r, node, answer->verdict);
         if (!r->decided) {
                 quorum_vote(&r->ballot, node, answer->verdict == ANSWER_GRANTED);
                 r->votes[node] = votes[answer->verdict];
@@ -237,6 +241,15 @@ void round_on_answer(struct engine *e, struct round *r, unsigned node, const str
                         r->taken |= answer->taken;
         }
         round_review(e, r);
+}
+
+void round_on_node_up(struct engine *e, struct round *r, unsigned node)
+{
+        unsigned i;
+
+        for (i = 0; i < r->items_n && r->kind == COMMAND_RELEASE; ++i)
+                if (r->items[i]->sent & bit_of(node))
+                        release_lock(e, r->items[i]);
 }
 
 void round_on_deadline(struct engine *e, struct round *r)

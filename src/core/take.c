@@ -37,6 +37,7 @@ void take_begin(struct engine *e, struct call *c)
         c->started_ns = e->now_ns;
         c->wait_end_ns = c->wait_ms == WAIT_NONE ? UINT64_MAX : e->now_ns + c->wait_ms * NS_PER_MS;
         c->counted = true;
+        c->last_error = ERROR_LOCKED; /* should the cap on waiting end it before a try has */
 }
 
 static void take_finish(struct engine *e, struct call *c, enum error_name error)
@@ -135,11 +136,9 @@ static bool take_mark_taken(struct engine *e, struct call *c)
         bool taken = false;
         size_t i;
 
-        c->holder = (struct holder){ 0 };
         for (i = 0; i < c->claims_n; ++i) {
                 struct resource *r = c->claims[i].resource;
 
-                c->items[i].outcome = OUTCOME_NONE;
                 if (claim_held(e, &c->claims[i]))
                         continue;
                 if (!r->holder && !r->trying && resource_head(r) == &c->claims[i])
@@ -255,13 +254,47 @@ static void take_succeed(struct engine *e, struct call *c)
         take_finish(e, c, ERROR_NONE);
 }
 
+/* What the last try found in the way. */
+static void take_forget_marks(struct call *c)
+{
+        size_t i;
+
+        c->holder = (struct holder){ 0 };
+        for (i = 0; i < c->claims_n; ++i)
+                c->items[i].outcome = OUTCOME_NONE;
+}
+
+/*
+ * The session's own lock on one of the keys has lapsed, and its validity ends within milliseconds: not before
+ * that may the key be asked for, and a try is not wasted on it.
+ */
+static bool take_waits_for_own(struct engine *e, struct call *c)
+{
+        size_t i;
+
+        for (i = 0; i < c->claims_n && c->counted; ++i) {
+                const struct lock *l = c->claims[i].resource->holder;
+
+                if (l && l->state == LOCK_LAPSED && l->session == c->session) {
+                        c->items[i].outcome = OUTCOME_TAKEN;
+                        heap_set(&e->deadlines, &c->timer, l->valid_until_ns);
+                        return true;
+                }
+        }
+        return false;
+}
+
 void take_try(struct engine *e, struct call *c)
 {
         if (c->state != CALL_WAITING)
                 return;
+        take_forget_marks(c);
+        if (take_waits_for_own(e, c))
+                return;
         heap_clear(&e->deadlines, &c->timer);
-        if (c->counted)
+        if (c->counted && !c->repeated)
                 ++c->attempts;
+        c->repeated = false;
         if (take_refuse_strict(e, c))
                 return;
         if (take_needs_nothing(e, c)) {
@@ -308,19 +341,23 @@ static void take_note_votes(struct engine *e, struct call *c, const struct round
         }
 }
 
-/* Why a round was lost: too few answers, or somebody else's key, or (only then) a lock of ours that is gone. */
-static enum error_name take_blame(struct engine *e, const struct round *r)
+/*
+ * Why a round was lost. Somebody else's key, where enough nodes answered to know; or a lock of ours that a quorum of
+ * nodes does not have any more; else too few nodes answered.
+ */
+static enum error_name take_blame(const struct engine *e, const struct round *r)
 {
-        unsigned node, failed = 0;
+        unsigned node, failed = 0, held = 0, quorum = quorum_of(e->options.nodes_n);
+        uint64_t acquired = r->acquire_n ? UINT64_MAX >> (64 - r->acquire_n) : 0;
 
-        for (node = 0; node < e->options.nodes_n; ++node)
+        for (node = 0; node < e->options.nodes_n; ++node) {
+                held += r->votes[node] == VOTE_HELD;
                 failed +=
                         r->votes[node] != VOTE_GRANTED && r->votes[node] != VOTE_HELD && r->votes[node] != VOTE_PENDING;
-        if (failed > e->options.nodes_n - quorum_of(e->options.nodes_n))
-                return ERROR_NO_QUORUM;
-        if (r->acquire_n < r->items_n && !(r->taken & ((r->acquire_n == 0 ? 0 : UINT64_MAX >> (64 - r->acquire_n)))))
-                return ERROR_LOST;
-        return ERROR_LOCKED;
+        }
+        if (r->taken & acquired)
+                return failed > e->options.nodes_n - quorum ? ERROR_NO_QUORUM : ERROR_LOCKED;
+        return held >= quorum ? ERROR_LOST : ERROR_NO_QUORUM;
 }
 
 /* A lock that was to be extended, or left as it is, lapsed while the nodes were asked. */
@@ -341,8 +378,7 @@ static bool take_overtaken(const struct engine *e, const struct call *c)
 static void take_repeat(struct engine *e, struct call *c)
 {
         take_undo(e, c);
-        if (c->counted)
-                --c->attempts;
+        c->repeated = true;
         call_move(c, CALL_WAITING);
         call_set_ready(e, c);
 }

@@ -197,7 +197,7 @@ static void a_drain_lets_holders_finish(void)
         story_run(w, 10);
         story_add(w, b, "k", (struct ask){ 0 });
         story_skip(w);
-        world_drain(w, 1, false);
+        world_drain(w, 1);
         story_add(w, b, "l", (struct ask){ 0 });
         story_extend(w, b, "l", (struct ask){ 0 });
         story_extend(w, a, "k", (struct ask){ 0 });
@@ -227,8 +227,8 @@ static void a_drain_lets_holders_finish(void)
         story_end(w);
 }
 
-/* The second: everything is freed; a node that hangs is waited for no longer than the node timeout. */
-static void a_drain_at_once_frees_everything(void)
+/* When the grace is over the sessions are ended; a node that hangs is waited for no longer than the node timeout. */
+static void a_drain_ends_though_a_node_hangs(void)
 {
         struct world *w = story_world(&(struct world_options){ 0 });
         unsigned a = world_open(w, 1);
@@ -238,11 +238,12 @@ static void a_drain_at_once_frees_everything(void)
         story_run(w, 10);
         world_hang(w, 3);
         story_skip(w);
-        world_drain(w, 1, false);
-        world_drain(w, 1, true);
+        world_drain(w, 1);
+        world_end(w, a);
         story_run(w, 300);
         story_expect(w, "10.000  h1 > drain\n"
-                        "10.000  h1 > drain now\n"
+                        "10.000  A gone\n"
+                        "10.000  A closed\n"
                         "10.000  h1 > n1 n2 n3 release k#1 l#2\n"
                         "11.000  n1 > released\n"
                         "11.000  n2 > released\n"
@@ -256,7 +257,7 @@ static void a_drain_breaks_off_an_add_in_its_round(void)
         unsigned a = world_open(w, 1);
 
         story_add(w, a, "k", (struct ask){ 0 });
-        world_drain(w, 1, false);
+        world_drain(w, 1);
         story_run(w, 10);
         story_expect(w, "0.000  A > add k\n"
                         "0.000  h1 > n1 n2 n3 take k#1\n"
@@ -273,10 +274,35 @@ static void a_drain_breaks_off_an_add_in_its_round(void)
         story_end(w);
 }
 
+/* n3 hangs with the release; n2 comes back meanwhile, and does not have to wait for n3. */
+static void a_node_that_comes_back_is_released_while_another_hangs(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
+
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        world_hang(w, 3);
+        world_crash(w, 2, false);
+        story_skip(w);
+        world_end(w, a);
+        story_run(w, 10);
+        world_join(w, 1, 2);
+        story_run(w, 10);
+        story_expect(w, "10.000  A gone\n"
+                        "10.000  A closed\n"
+                        "10.000  h1 > n1 n3 release k#1\n"
+                        "11.000  n1 > released\n"
+                        "20.000  h1 n2 up\n"
+                        "20.000  h1 > n2 release k#1\n"
+                        "21.000  n2 > released\n");
+        story_end(w);
+}
+
 STORY_MAIN("end", STORY(the_end_of_a_session_frees_all_and_wakes_the_waiters),
            STORY(a_session_that_waits_leaves_every_queue_at_its_end),
            STORY(a_session_that_ends_during_a_round_leaves_nothing),
            STORY(a_session_that_ends_while_it_frees_leaves_nothing),
            STORY(a_connection_that_breaks_answers_for_what_it_owes), STORY(a_minority_that_is_down_costs_nothing),
-           STORY(a_drain_lets_holders_finish), STORY(a_drain_at_once_frees_everything),
-           STORY(a_drain_breaks_off_an_add_in_its_round))
+           STORY(a_drain_lets_holders_finish), STORY(a_drain_ends_though_a_node_hangs),
+           STORY(a_drain_breaks_off_an_add_in_its_round), STORY(a_node_that_comes_back_is_released_while_another_hangs))

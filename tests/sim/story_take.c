@@ -448,6 +448,30 @@ static void an_undo_lasts_as_long_as_a_late_acquire_may(void)
         story_end(w);
 }
 
+/*
+ * The acquire waits in a node that hangs; its release cannot be sent (the queue is full). Long after the ttl the node
+ * goes on and carries out the acquire: from then on it counts, and is released.
+ */
+static void an_acquire_that_a_hung_node_carries_out_late_is_still_undone(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
+
+        world_hang(w, 3);
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 1000 });
+        story_run(w, 10);
+        world_refuse(w, 3, true);
+        world_end(w, a);
+        story_run(w, 3000);
+        world_go_on(w, 3);
+        story_run(w, 10);
+        story_check(w, story_stored(w, 3, "k"));
+        world_refuse(w, 3, false);
+        story_run(w, 250);
+        story_check(w, !story_stored(w, 3, "k"));
+        story_end(w);
+}
+
 STORY_MAIN("take", STORY(a_lock_is_granted_at_the_quorum_th_yes), STORY(a_lost_round_is_undone_at_once_on_every_node),
            STORY(a_grant_a_refusal_and_a_hang_are_decided_by_the_node_timeout), STORY(with_two_nodes_a_tie_is_lost),
            STORY(answers_later_than_the_validity_grant_nothing), STORY(a_second_try_uses_a_new_token_and_succeeds),
@@ -458,4 +482,5 @@ STORY_MAIN("take", STORY(a_lock_is_granted_at_the_quorum_th_yes), STORY(a_lost_r
            STORY(a_node_without_the_script_is_not_asked_again_after_the_verdict), STORY(two_hosts_share_the_nodes),
            STORY(a_pause_of_the_host_longer_than_the_ttl_grants_nothing),
            STORY(a_session_may_not_hold_more_than_its_limit), STORY(after_the_verdict_no_node_is_asked),
-           STORY(an_undo_lasts_as_long_as_a_late_acquire_may))
+           STORY(an_undo_lasts_as_long_as_a_late_acquire_may),
+           STORY(an_acquire_that_a_hung_node_carries_out_late_is_still_undone))

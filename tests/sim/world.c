@@ -12,8 +12,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define CALM_ROUNDS_MS 1000
-#define PPM            1000000
+#define CALM_ROUND_MS   1000
+#define CALM_ROUNDS_MAX 200
+#define PPM             1000000
 
 struct parcel {
         uint64_t at_ns, seq;
@@ -187,7 +188,7 @@ static void world_send(struct world *w, unsigned host, const struct command *com
                                     .now_ns = world_host_ns(w, host + 1, w->now_ns),
                                     .answer = { .round = command->round,
                                                 .node = command->node,
-                                                .answer = { .verdict = ANSWER_LOST } } };
+                                                .answer = { .verdict = ANSWER_UNSENT } } };
 
                 engine_step(h->engine, &ev);
                 return;
@@ -292,7 +293,7 @@ static void world_execute(struct world *w, struct parcel *p)
 
 static void world_deliver(struct world *w, struct parcel *p)
 {
-        static const char *const verdicts[] = { "granted", "held", "error", "again", "lost" };
+        static const char *const verdicts[] = { "granted", "held", "error", "again", "unsent", "lost" };
         struct sim_node *n = &w->nodes[p->node];
 
         if (p->to_host) {
@@ -534,13 +535,13 @@ void world_pause(struct world *w, unsigned host, uint64_t ms)
         w->hosts[host - 1].awake_ns = w->now_ns + ms * NS_PER_MS;
 }
 
-void world_drain(struct world *w, unsigned host, bool now)
+void world_drain(struct world *w, unsigned host)
 {
-        struct event ev = { .kind = EVENT_DRAIN, .drain = { .now = now } };
+        struct event ev = { .kind = EVENT_DRAIN };
 
         if (!w)
                 return;
-        trace_line(w->trace, w->now_ns, "h%u > drain%s", host, now ? " now" : "");
+        trace_line(w->trace, w->now_ns, "h%u > drain", host);
         world_post(w, host - 1, &ev);
         trace_flush(w->trace);
 }
@@ -639,12 +640,27 @@ struct world *world_new(const struct world_options *options)
 
 static size_t world_left(struct world *w)
 {
-        size_t left = 0;
+        size_t left = 0, on_node;
         unsigned n;
 
-        for (n = 1; n <= w->options.nodes_n; ++n)
-                left += memory_keys(w->nodes[n - 1].memory, world_node_ms(w, n, w->now_ns));
+        for (n = 1; n <= w->options.nodes_n; ++n) {
+                on_node = memory_keys(w->nodes[n - 1].memory, world_node_ms(w, n, w->now_ns));
+                if (on_node > 0)
+                        trace_line(w->trace, w->now_ns, "n%u still has %zu keys", n, on_node);
+                left += on_node;
+        }
         return left;
+}
+
+/* Nothing is on its way, and no engine waits for anything. */
+static bool world_rests(const struct world *w)
+{
+        unsigned h;
+
+        for (h = 0; h < w->options.hosts_n; ++h)
+                if (engine_deadline_ns(w->hosts[h].engine) != UINT64_MAX)
+                        return false;
+        return w->parcels_n == 0;
 }
 
 const char *world_calm(struct world *w, uint64_t undo_ms)
@@ -655,7 +671,8 @@ const char *world_calm(struct world *w, uint64_t undo_ms)
         if (!w)
                 return NULL;
         for (h = 0; h < w->options.hosts_n; ++h)
-                w->hosts[h].awake_ns = 0;
+                if (w->hosts[h].awake_ns > w->now_ns)
+                        world_run_ns(w, w->hosts[h].awake_ns - w->now_ns);
         for (s = 1; s <= w->sessions_n; ++s)
                 world_end(w, s);
         w->options.tail_us = 0;
@@ -669,12 +686,10 @@ const char *world_calm(struct world *w, uint64_t undo_ms)
         world_run_ns(w, undo_ms * NS_PER_MS);
         if (world_left(w) > 0)
                 return "a key is left on a node after every session's end";
-        for (h = 0, i = 0; h < w->options.hosts_n; ++h)
-                for (; engine_deadline_ns(w->hosts[h].engine) != UINT64_MAX && i < 200; ++i)
-                        world_run_ns(w, CALM_ROUNDS_MS * NS_PER_MS);
-        for (h = 0; h < w->options.hosts_n; ++h)
-                if (engine_deadline_ns(w->hosts[h].engine) != UINT64_MAX)
-                        return "an engine does not come to rest";
+        for (i = 0; i < CALM_ROUNDS_MAX && !world_rests(w); ++i)
+                world_run_ns(w, CALM_ROUND_MS * NS_PER_MS);
+        if (!world_rests(w))
+                return "an engine does not come to rest";
         for (id = 1; id <= w->requests_n; ++id)
                 if (w->answers[id] != 1)
                         return w->answers[id] ? "a request was answered twice" : "a request was never answered";

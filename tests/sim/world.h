@@ -134,7 +134,7 @@ void world_plant(struct world *w, unsigned node, const char *key, uint32_t ttl_m
 void world_lose(struct world *w, unsigned node);
 void world_slow(struct world *w, unsigned node, uint64_t latency_us);
 void world_step_clock(struct world *w, unsigned node, int64_t ms);
-void world_drain(struct world *w, unsigned host, bool now);
+void world_drain(struct world *w, unsigned host);
 /* The host stands still: it sees nothing before this much time has passed. */
 void world_pause(struct world *w, unsigned host, uint64_t ms);
 

@@ -35,7 +35,8 @@ struct call {
 
         TAILQ_ENTRY(call) ready_entry;
         bool ready;
-        bool counted; /* the try that is due, or under way, is one of its budget */
+        bool counted;  /* the try that is due, or under way, is one of its budget */
+        bool repeated; /* the same try once more */
         struct deadline timer;
         unsigned behind_n; /* claims that stand behind an earlier request of the session */
         uint32_t asked_n;  /* keys that it may add to the map and no earlier request does */

@@ -6,7 +6,7 @@
  *
  *      engine_step(e, &event);
  *      while (engine_pop(e, &effect))
- *              carry it out (stepping the engine in between is allowed)
+ *              carry it out (stepping the engine in between is allowed, but for a new session or request)
  *
  * Sessions, requests and rounds are named by integers on both sides; what is no longer there is simply not found.
  */
@@ -32,8 +32,7 @@ enum event_kind {
         EVENT_NODE, /* a node's state changed */
         EVENT_ANSWER,
         EVENT_TICK,
-        EVENT_DRAIN, /* no new locks from now on; with `now`: free what is held at once, else when the sessions let go
-                      */
+        EVENT_DRAIN, /* no new locks from now on; what is held may be used, extended and freed */
 };
 
 struct event {
@@ -60,9 +59,6 @@ struct event {
                         unsigned node;
                         struct answer answer;
                 } answer;
-                struct {
-                        bool now;
-                } drain;
         };
 };
 
@@ -71,7 +67,8 @@ enum effect_kind {
         EFFECT_REPLY,
         EFFECT_NOTICE,
         EFFECT_CLOSE,   /* the session's last effect: write what is due, then close */
-        EFFECT_DRAINED, /* after a drain: nothing is held, waited for or owed any more */
+        EFFECT_DRAINED, /* after a drain, once: nothing is held or waited for, and the nodes had their time to confirm
+                         */
 };
 
 struct effect {

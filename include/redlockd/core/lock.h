@@ -12,8 +12,9 @@ enum lock_state {
         LOCK_LEAVING, /* nobody's; nodes that may have it are asked to release it */
 };
 
-/* A lock lapses this much before its validity ends, so that its `lost` is written in time. */
-#define LOCK_LAPSE_MARGIN_NS NS_PER_MS
+/* A lock lapses this much before its validity ends, so that its `lost` is written in time: 1 % of its ttl, 1..5 ms. */
+#define LOCK_LAPSE_MARGIN_MIN_MS 1
+#define LOCK_LAPSE_MARGIN_MAX_MS 5
 
 struct lock {
         enum lock_state state;
@@ -31,6 +32,7 @@ struct lock {
         uint32_t ttl_ms;     /* of the last grant */
         uint32_t ttl_max_ms; /* the longest that was ever sent for it */
         uint32_t sent;       /* mask of the nodes that may have it */
+        uint32_t releasing;  /* mask of the nodes that were asked to release it and owe an answer */
         uint32_t granted;    /* mask of the nodes that said so */
         uint64_t since_ns;
         uint64_t valid_until_ns;

@@ -41,6 +41,9 @@ uint64_t round_id(const struct round *r);
 bool round_pop(struct engine *e, struct round *r, struct command *ret_command);
 
 void round_on_answer(struct engine *e, struct round *r, unsigned node, const struct answer *answer);
+/* RELEASE: what a node that came up may have is released there, too, and does not wait for what others owe. */
+void round_on_node_up(struct engine *e, struct round *r, unsigned node);
+
 void round_on_deadline(struct engine *e, struct round *r);
 
 /* Gives the verdict, if there is one, to the call; frees the round when nothing is owed to it. */

@@ -199,7 +199,8 @@ enum answer_verdict {
         ANSWER_HELD,    /* TAKE: nothing was done; `taken` says which items stood in the way */
         ANSWER_ERROR,   /* the node refused; a part may have been done */
         ANSWER_AGAIN,   /* not carried out: the node did not know the script, and will when it is asked once more */
-        ANSWER_LOST,    /* not known: the connection broke; or it was never sent */
+        ANSWER_UNSENT,  /* not carried out, and never will be: it was not even sent */
+        ANSWER_LOST,    /* not known: the connection broke with it */
 };
 
 /* What a node said. Every command is answered exactly once. */

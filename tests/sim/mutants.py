@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""Plants one fault at a time into the engine and counts the lives until the swarm's checkers see it.
+
+    tests/sim/mutants.py BUILD [NAME...]
+
+BUILD holds the archives and the swarm's objects. Prints a row a mutant; exits with 1 if one survives RUNS_MAX lives, or if the
+line that a mutant replaces is not there any more (then it is to be planted anew).
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+RUNS_MAX = 20000
+SEED = 1
+
+# name: (file, the line as it is, the fault in its place)
+MUTANTS = {
+    "quorum-minus-one": ("quorum.c", "return nodes_n / 2 + 1;", "return nodes_n / 2 + nodes_n % 2;"),
+    "vote-overwritten": ("quorum.c", "if ((q->granted | q->refused) & bit)", "q->refused &= ~bit;\n        if (q->granted & bit)"),
+    "late-answer-counted": ("round.c", "                r->votes[node] = VOTE_TIMEOUT;\n                quorum_vote(&r->ballot, node, false);",
+                            "                r->votes[node] = VOTE_TIMEOUT;\n                quorum_vote(&r->ballot, node, true);"),
+    "no-node-timeout": ("round.c", "        heap_set(&e->deadlines, &r->timeout, e->now_ns + validity_node_timeout_ms(ttl_ms) * NS_PER_MS);",
+                        "        heap_set(&e->deadlines, &r->timeout, e->now_ns + 3600000 * NS_PER_MS);"),
+    "undo-forgotten": ("lock.c", "        l->session = NULL;\n        release_lock(e, l);", "        l->session = NULL;"),
+    "undo-only-where-granted": ("round.c", "                        l->sent |= bit_of(node);", "                        ;"),
+    "undo-not-repeated": ("release.c", "        if (l->sent)\n                release_list_later(e, l);", "        l->sent = 0;"),
+    "undo-given-up-early": ("release.c", "if (e->now_ns >= l->gone_ns && l->refs == 0) {", "if (true) {"),
+    "undo-forgets-late-acquires": ("round.c", "gone_ns > l->gone_ns)", "false)"),
+    "undo-of-timed-out-nodes-forgotten": ("round.c", "                r->votes[node] = VOTE_TIMEOUT;\n",
+                                          "                r->votes[node] = VOTE_TIMEOUT;\n                for (unsigned i = 0; i < r->acquire_n; ++i)\n                        r->items[i]->sent &= ~bit_of(node);\n"),
+    "acquire-after-its-undo": ("round.c", "        if (r->kind == COMMAND_TAKE && r->decided)\n                return false;", ""),
+    "drift-left-out": ("validity.c", "return (uint64_t)(ttl_ms * drift_factor + 0.5) + 2;", "return 0;"),
+    "clock-read-too-late": ("take.c", "validity_end_ns(r->started_ns, r->ttl_ms, e->options.drift_factor)",
+                            "validity_end_ns(e->now_ns, r->ttl_ms, e->options.drift_factor)"),
+    "spent-validity-granted": ("take.c", "validity_left_ms(valid_until_ns, e->now_ns) < 1", "false"),
+    "ttl-of-the-extension-believed": ("take.c", "        if (verdict == QUORUM_LOST) {\n                take_fail_round(e, c, take_blame(e, r));",
+                                      "        if (verdict == QUORUM_LOST && r->acquire_n > 0) {\n                take_fail_round(e, c, take_blame(e, r));"),
+    "dead-sessions-round-not-released": ("call.c", "        if (call_takes(c)) {\n                take_undo(e, c);",
+                                         "        if (call_takes(c)) {\n                if (c->round) {\n                        c->round->call = NULL;\n                        c->round = NULL;\n                }\n                for (i = 0; i < c->claims_n; ++i) {\n                        if (c->claims[i].resource->trying == c)\n                                c->claims[i].resource->trying = NULL;\n                        if (c->claims[i].lock && c->claims[i].lock->state == LOCK_TAKING) {\n                                c->claims[i].lock->sent = 0;\n                                lock_leave(e, c->claims[i].lock);\n                        }\n                }"),
+    "dead-sessions-locks-kept": ("session.c", "        while ((l = TAILQ_FIRST(&s->held)))\n                lock_leave(e, l);",
+                                 "        while ((l = TAILQ_FIRST(&s->held))) {\n                l->sent = 0;\n                lock_leave(e, l);\n        }"),
+    "queue-served-last-come": ("resource.c", "TAILQ_INSERT_TAIL(&r->queue, c, entry);", "TAILQ_INSERT_HEAD(&r->queue, c, entry);"),
+    "queue-jumped": ("take.c", "if (!r->holder && !r->trying && resource_head(r) == &c->claims[i])", "if (!r->holder && !r->trying)"),
+    "two-of-a-host-ask": ("take.c", "if (!r->holder && !r->trying && resource_head(r) == &c->claims[i])", "if (!r->holder)"),
+    "reply-twice": ("engine.c", "                e->popped_call = c;\n", "                e->popped_call = c;\n                if (c->reply.error == ERROR_LOCKED && c->items[0].outcome == OUTCOME_TAKEN && c->attempts == 3) {\n                        c->attempts = 0;\n                        e->popped_call = NULL;\n                        *ret_effect = (struct effect){ .kind = EFFECT_REPLY, .reply = c->reply };\n                        return true;\n                }\n"),
+    "reply-forgotten": ("call.c", "        outgoing_link(e, &c->out, OUTGOING_CALL);", "        if (error != ERROR_LOST)\n                outgoing_link(e, &c->out, OUTGOING_CALL);\n        else\n                call_free(e, c);"),
+    "token-reused-across-tries": ("lock.c", "        e->options.random(e->options.random_userdata, bytes, sizeof(bytes));",
+                                  "        memset(bytes, 0, sizeof(bytes));\n        memcpy(bytes, &l->resource, sizeof(l->resource));"),
+    "order-of-a-session-lost": ("call.c", "                        claim->earlier = last;\n                        last->later = claim;\n                        ++c->behind_n;", "                        ;"),
+    "lapsed-lock-still-held": ("lock.c", "        if (l->state == LOCK_HELD) {\n                lock_lapse(e, l);",
+                               "        if (l->state == LOCK_HELD) {\n                if (e->now_ns < l->valid_until_ns + 30 * NS_PER_MS) {\n                        heap_set(&e->deadlines, &l->end, l->valid_until_ns + 30 * NS_PER_MS);\n                        return;\n                }\n                lock_lapse(e, l);"),
+    "lapsed-key-open-too-early": ("lock.c", "        l->resource->holder = NULL;\n        resource_wake(e, l->resource);",
+                                  "        l->resource->holder = NULL;\n        resource_wake(e, l->resource);"),
+    "key-open-while-held": ("lock.c", "        l->resource->holder = l;\n        map_link", "        l->resource->holder = NULL;\n        map_link"),
+    "overtaken-extension-granted": ("take.c", "        } else if (take_overtaken(e, c)) {\n                take_repeat(e, c);", ""),
+    "deadlines-after-the-answer": ("engine.c", "        engine_pass_deadlines(e);\n        engine_on_event(e, ev);", "        engine_on_event(e, ev);\n        engine_pass_deadlines(e);"),
+    "half-lock-kept": ("take.c", "static void take_fail_round(struct engine *e, struct call *c, enum error_name error)\n{\n        take_undo(e, c);",
+                       "static void take_fail_round(struct engine *e, struct call *c, enum error_name error)\n{\n        for (size_t k = 0; k < c->claims_n; ++k)\n                if (c->claims[k].lock && c->claims[k].lock->state == LOCK_TAKING)\n                        c->claims[k].lock->sent &= ~1u;\n        take_undo(e, c);"),
+    "wait-without-end": ("take.c", "        at_ns = c->next_try_ns < c->wait_end_ns ? c->next_try_ns : c->wait_end_ns;", "        at_ns = c->next_try_ns;\n        c->wait_end_ns = UINT64_MAX;"),
+    "budget-without-end": ("take.c", "return c->retry_count != RETRY_FOR_EVER && c->attempts > (uint64_t)c->retry_count;", "return c->retry_count == 0;"),
+    "extension-shortens-on-nodes": ("../store/memory.c", "                        if (entry->expires_ms < expires_ms)\n                                entry->expires_ms = expires_ms;", "                        entry->expires_ms = expires_ms;"),
+    "released-without-looking": ("../store/memory.c", "if (entry && strcmp(entry->value, command->items[i].value) == 0) {", "if (entry) {"),
+    "release-before-validity-ends": ("lock.c", "                if (e->now_ns < l->valid_until_ns) {", "                if (false) {"),
+    "told-too-late": ("lock.c", "        return l->valid_until_ns - margin_ms * NS_PER_MS;", "        return l->valid_until_ns + margin_ms * NS_PER_MS;"),
+}
+del MUTANTS["lapsed-key-open-too-early"]
+
+
+def main():
+    build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build")
+    names = sys.argv[2:] or list(MUTANTS)
+    root = pathlib.Path(__file__).resolve().parents[2]
+    place = root / build / "mutants"
+    survived = lost = 0
+    print(f"| planted fault | seen after | by |\n|---|---|---|")
+    for name in names:
+        file, line, fault = MUTANTS[name]
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(root / "src" / "core", place / "core")
+        shutil.copytree(root / "src" / "store", place / "store")
+        target = place / "core" / file
+        text = target.read_text()
+        if line not in text:
+            print(f"| {name} | the line is not there any more | |", flush=True)
+            lost += 1
+            continue
+        target.write_text(text.replace(line, fault, 1))
+        sources = [str(p) for p in sorted(place.glob("*/*.c"))]
+        objects = [str(root / build / "tests/obj/sim" / f"{o}.o") for o in ("world", "trace", "watch", "swarm")]
+        subprocess.run(["gcc", "-w", "-std=gnu11", "-D_GNU_SOURCE", f"-I{root}/include", f"-I{root}/tests", "-O1", *sources, *objects,
+                        str(root / build / "libbase.a"), "-o", str(place / "swarm")], check=True)
+        run = subprocess.run([str(place / "swarm"), "-q", "-s", str(SEED), "-n", str(RUNS_MAX)], capture_output=True, text=True)
+        seen = re.match(r"(\d+) (.*)", run.stdout)
+        if run.returncode == 0:
+            survived += 1
+            print(f"| {name} | **survived {RUNS_MAX}** | |", flush=True)
+        elif seen:
+            print(f"| {name} | {seen[1]} | {seen[2].split(':')[0]} |", flush=True)
+        else:
+            lives = re.search(r"life (\d+)", run.stderr)
+            what = re.search(r"Assertion .(.*?)' failed", run.stderr)
+            print(f"| {name} | {lives[1] if lives else '?'} | assertion `{what[1] if what else run.returncode}` |", flush=True)
+    print(f"{len(names) - survived - lost} passed, {survived + lost} failed")
+    return 1 if survived or lost else 0
+
+
+sys.exit(main())

@@ -1,0 +1,431 @@
+/*
+ * The checkers: a picture of what every client believes, in true time, held against each other and against the nodes.
+ *
+ * A client believes in a lock from the reply that grants it until its validity has passed on its host's clock, or until
+ * it asks to free it, or is told that it is lost, or is gone.
+ */
+#include "sim/watch.h"
+
+#include "redlockd/core/quorum.h"
+#include "redlockd/core/validity.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#define WATCH_SESSIONS_MAX 128
+#define WATCH_SLACK_NS     (2 * NS_PER_MS)
+
+struct belief {
+        unsigned session; /* 0: nobody believes in the key */
+        uint64_t until_ns;
+        uint64_t valid_until_ns; /* the same on the host's clock */
+        char value[TOKEN_TEXT_LEN + 1];
+};
+
+struct asked {
+        uint64_t id, arrived_ns, arrival;
+        unsigned session;
+        enum method method;
+        uint32_t keys;  /* mask: it names them, so it has a place among the session's requests for them */
+        uint32_t frees; /* mask: its session does not rely on them any more */
+        uint64_t wait_ms, budget_ms;
+        uint64_t turn_ns; /* when the last of the session's earlier requests for its keys was answered */
+        bool answered;
+};
+
+struct watch {
+        bool wild;
+        struct world *world;
+        struct belief beliefs[WATCH_KEYS_MAX];
+        struct asked *asked; /* by id - 1 */
+        size_t asked_n, asked_size;
+        size_t first_open; /* all before it are answered */
+        bool ended[WATCH_SESSIONS_MAX], closed[WATCH_SESSIONS_MAX];
+        unsigned subscribed[WATCH_SESSIONS_MAX];
+        struct map_token {
+                char value[TOKEN_TEXT_LEN + 1];
+        } * tokens;
+        size_t tokens_n, tokens_size;
+        uint64_t effects_n;
+        struct watch_counts counts;
+        char verdict[256];
+};
+
+const char *watch_key(unsigned key)
+{
+        static const char *const names[WATCH_KEYS_MAX] = { "k0", "k1", "k2", "k3", "k4",  "k5",
+                                                           "k6", "k7", "k8", "k9", "k10", "k11" };
+
+        return names[key];
+}
+
+static unsigned watch_number(struct text key)
+{
+        return key.len == 2 ? (unsigned)(key.data[1] - '0') : 10 + (unsigned)(key.data[2] - '0');
+}
+
+static void __attribute__((format(printf, 2, 3))) violated(struct watch *w, const char *format, ...)
+{
+        va_list arguments;
+
+        if (w->verdict[0])
+                return;
+        va_start(arguments, format);
+        vsnprintf(w->verdict, sizeof(w->verdict), format, arguments);
+        va_end(arguments);
+        trace_line(w->world->trace, w->world->now_ns, "!!! %s", w->verdict);
+}
+
+const char *watch_verdict(const struct watch *w)
+{
+        return w->verdict[0] ? w->verdict : NULL;
+}
+
+struct watch_counts watch_counts(const struct watch *w)
+{
+        return w->counts;
+}
+
+void watch_world(struct watch *w, struct world *world)
+{
+        w->world = world;
+}
+
+static unsigned host_of(const struct watch *w, uint64_t session)
+{
+        return w->world->sessions[session - 1].host + 1;
+}
+
+static uint64_t answered_with_pause(const struct watch *w, const struct asked *a)
+{
+        const struct sim_host *h = &w->world->hosts[host_of(w, a->session) - 1];
+
+        /* A pause that ended after it came may have held it up. */
+        return h->awake_ns > a->arrived_ns ? h->awake_ns : a->turn_ns;
+}
+
+/* free of all names what the session holds, and what its open requests name. */
+static void watch_free_keys(struct watch *w, struct asked *a, bool all)
+{
+        unsigned key;
+        size_t i;
+
+        a->frees = all ? (1u << WATCH_KEYS_MAX) - 1 : a->keys;
+        for (i = w->first_open; all && i + 1 < a->id; ++i)
+                if (w->asked[i].session == a->session && !w->asked[i].answered)
+                        a->keys |= w->asked[i].keys;
+        for (key = 0; key < WATCH_KEYS_MAX; ++key) {
+                if (w->beliefs[key].session != a->session || !(a->frees & 1u << key))
+                        continue;
+                if (w->beliefs[key].until_ns > w->world->now_ns)
+                        a->keys |= 1u << key;
+                w->beliefs[key].session = 0;
+        }
+}
+
+/* Requests of every kind. */
+static void watch_on_request(void *userdata, const struct request *r)
+{
+        struct watch *w = userdata;
+        struct asked *a;
+        unsigned i;
+
+        if (w->asked_n == w->asked_size) {
+                w->asked_size = w->asked_size ? 2 * w->asked_size : 256;
+                w->asked = realloc(w->asked, w->asked_size * sizeof(*w->asked));
+        }
+        assert(r->id == w->asked_n + 1);
+        a = &w->asked[w->asked_n++];
+        *a = (struct asked){ .id = r->id,
+                             .arrived_ns = w->world->now_ns,
+                             .turn_ns = w->world->now_ns,
+                             .session = (unsigned)r->session,
+                             .method = r->method,
+                             .wait_ms = r->wait_ms };
+        ++w->counts.requests;
+        for (i = 0; i < r->keys_n; ++i)
+                a->keys |= 1u << watch_number(r->keys[i]);
+        if (r->method == METHOD_FREE || r->method == METHOD_RESET)
+                watch_free_keys(w, a, r->keys_n == 0);
+        a->budget_ms = r->retry_count < 0 ? UINT64_MAX
+                                          : ((uint64_t)r->retry_count + 1) *
+                                                    (r->retry_delay_ms + r->retry_jitter_ms + NODE_TIMEOUT_MAX_MS + 1);
+        if (r->method == METHOD_SUBSCRIBE)
+                w->subscribed[r->session] |= r->events; /* a notice may be on its way when the mask changes */
+}
+
+/* True where the session has asked to free the key after request `id`. */
+static bool freed_since(const struct watch *w, uint64_t session, unsigned key, uint64_t id)
+{
+        size_t i;
+
+        for (i = id; i < w->asked_n; ++i)
+                if (w->asked[i].session == session && w->asked[i].frees & 1u << key)
+                        return true;
+        return false;
+}
+
+static void check_fresh(struct watch *w, const char *value)
+{
+        size_t i;
+
+        for (i = 0; i < w->tokens_n; ++i)
+                if (strcmp(w->tokens[i].value, value) == 0) {
+                        violated(w, "fresh: a token was granted twice");
+                        return;
+                }
+        if (w->tokens_n == w->tokens_size) {
+                w->tokens_size = w->tokens_size ? 2 * w->tokens_size : 64;
+                w->tokens = realloc(w->tokens, w->tokens_size * sizeof(*w->tokens));
+        }
+        memcpy(w->tokens[w->tokens_n++].value, value, TOKEN_TEXT_LEN + 1);
+}
+
+static void check_exclusion(struct watch *w, const struct reply *r, unsigned key)
+{
+        const struct belief *b = &w->beliefs[key];
+
+        if (!w->wild && b->session && b->session != r->session && b->until_ns > w->world->now_ns)
+                violated(w, "exclusion: %s is held by %s, and now by %s", watch_key(key), trace_name(b->session),
+                         trace_name(r->session));
+}
+
+static void check_backing(struct watch *w, const struct asked *a, unsigned key, const char *value, uint64_t until_ns)
+{
+        unsigned n, backing = 0;
+
+        if (w->wild)
+                return;
+        for (n = 1; n <= w->world->options.nodes_n; ++n) {
+                const char *stored = world_stored(w->world, n, watch_key(key), until_ns);
+
+                backing +=
+                        (stored && strcmp(stored, value) == 0) || w->world->nodes[n - 1].wiped_ns + 1 > a->arrived_ns;
+        }
+        if (backing < quorum_of(w->world->options.nodes_n))
+                violated(w, "backing: %u nodes will have %s for %s until its validity is over", backing, watch_key(key),
+                         trace_name(a->session));
+}
+
+/* The key goes to this request: nobody of its host who asked before it may still be waiting for it. */
+static void check_queue(struct watch *w, const struct asked *a, unsigned key)
+{
+        size_t i;
+
+        for (i = w->first_open; i + 1 < a->id; ++i) {
+                const struct asked *b = &w->asked[i];
+
+                if (!b->answered && b->session != a->session &&
+                    (b->method == METHOD_ADD || b->method == METHOD_EXTEND) && b->keys & 1u << key &&
+                    host_of(w, b->session) == host_of(w, a->session))
+                        violated(w, "queue: %s goes to %s, and %s asked first", watch_key(key), trace_name(a->session),
+                                 trace_name(b->session));
+        }
+}
+
+/* A free of several keys is answered when the last is settled; the others may be asked for again before. */
+static bool holds_up(const struct asked *a)
+{
+        return a->frees == 0 || __builtin_popcount(a->frees) == 1;
+}
+
+static void check_order(struct watch *w, const struct asked *a)
+{
+        size_t i;
+
+        for (i = w->first_open; i + 1 < a->id; ++i) {
+                const struct asked *b = &w->asked[i];
+
+                if (!b->answered && b->session == a->session && b->keys & a->keys && holds_up(b))
+                        violated(w, "order: request %llu of %s is answered before its request %llu",
+                                 (unsigned long long)a->id, trace_name(a->session), (unsigned long long)b->id);
+        }
+}
+
+/* An earlier request of the session for one of its keys is open: its turn has not come. */
+static bool stands_behind(const struct watch *w, const struct asked *a)
+{
+        size_t i;
+
+        for (i = w->first_open; i + 1 < a->id; ++i)
+                if (!w->asked[i].answered && w->asked[i].session == a->session &&
+                    (w->asked[i].keys | w->asked[i].frees) & a->keys)
+                        return true;
+        return false;
+}
+
+static void check_budget(struct watch *w, const struct asked *a)
+{
+        uint64_t from_ns = answered_with_pause(w, a), late_ns = a->budget_ms;
+
+        if (from_ns < a->turn_ns)
+                from_ns = a->turn_ns;
+        if (a->wait_ms != WAIT_NONE && a->wait_ms + NODE_TIMEOUT_MAX_MS < late_ns)
+                late_ns = a->wait_ms + NODE_TIMEOUT_MAX_MS;
+        if (late_ns == UINT64_MAX || a->frees || stands_behind(w, a))
+                return;
+        /* One percent for the rate of the host's clock. */
+        late_ns = late_ns * NS_PER_MS + late_ns * NS_PER_MS / 100 + WATCH_SLACK_NS;
+        if (w->world->now_ns > from_ns + late_ns)
+                violated(w, "budget: %s was answered %llu ms after its turn", trace_name(a->session),
+                         (unsigned long long)((w->world->now_ns - from_ns) / NS_PER_MS));
+}
+
+static void watch_granted(struct watch *w, const struct reply *r, const struct asked *a, const struct reply_item *item)
+{
+        unsigned key = watch_number(item->key), host = host_of(w, r->session);
+        uint64_t until_ns = world_true_ns(w->world, host, item->valid_until_ns);
+        struct belief *b = &w->beliefs[key];
+
+        if (until_ns <= w->world->now_ns)
+                violated(w, "alive: %s has %s with no validity left", trace_name(r->session), watch_key(key));
+        switch (item->outcome) {
+        case OUTCOME_ACQUIRED:
+        case OUTCOME_REACQUIRED:
+                ++w->counts.granted;
+                check_exclusion(w, r, key);
+                check_fresh(w, item->value);
+                check_backing(w, a, key, item->value, until_ns);
+                check_queue(w, a, key);
+                break;
+        case OUTCOME_EXTENDED:
+                ++w->counts.extended;
+                check_exclusion(w, r, key);
+                check_backing(w, a, key, item->value, until_ns);
+                if (b->session == r->session && strcmp(b->value, item->value) != 0)
+                        violated(w, "alive: %s extended has another token", watch_key(key));
+                break;
+        case OUTCOME_HELD:
+                check_exclusion(w, r, key);
+                if (b->session == r->session && item->valid_until_ns != b->valid_until_ns)
+                        violated(w, "alive: %s is held until another time than it was granted", watch_key(key));
+                break;
+        default:
+                violated(w, "alive: an add or extend succeeded without %s", watch_key(key));
+        }
+        if (w->ended[r->session] || freed_since(w, r->session, key, r->request))
+                return;
+        b->session = (unsigned)r->session;
+        b->until_ns = until_ns;
+        b->valid_until_ns = item->valid_until_ns;
+        memcpy(b->value, item->value, sizeof(b->value));
+}
+
+static void watch_on_reply(void *userdata, const struct reply *r)
+{
+        struct watch *w = userdata;
+        struct asked *a = &w->asked[r->request - 1];
+        size_t i;
+
+        if (a->answered)
+                violated(w, "once: request %llu is answered twice", (unsigned long long)r->request);
+        if (w->closed[r->session])
+                violated(w, "once: request %llu is answered after its session's end", (unsigned long long)r->request);
+        if (w->ended[r->session] && r->error == ERROR_NONE && (a->method == METHOD_ADD || a->method == METHOD_EXTEND))
+                violated(w, "once: request %llu is granted something after its session's end",
+                         (unsigned long long)r->request);
+        if (r->error != ERROR_CANCELLED && r->error != ERROR_STOPPING && r->error != ERROR_INTERNAL &&
+            r->error != ERROR_LIMIT)
+                check_order(w, a);
+        check_budget(w, a);
+        a->answered = true;
+        while (w->first_open < w->asked_n && w->asked[w->first_open].answered)
+                ++w->first_open;
+        for (i = w->first_open; i < w->asked_n; ++i)
+                if (w->asked[i].session == a->session && w->asked[i].keys & (a->keys | a->frees))
+                        w->asked[i].turn_ns = w->world->now_ns;
+        w->counts.refused += r->error != ERROR_NONE;
+        if (r->error == ERROR_NONE && (a->method == METHOD_ADD || a->method == METHOD_EXTEND))
+                for (i = 0; i < r->items_n; ++i)
+                        watch_granted(w, r, a, &r->items[i]);
+}
+
+static void watch_on_notice(void *userdata, const struct notice *n)
+{
+        struct watch *w = userdata;
+        struct belief *b;
+
+        if (w->ended[n->session])
+                violated(w, "once: a notice after the end of %s", trace_name(n->session));
+        if (!(w->subscribed[n->session] & n->kind))
+                violated(w, "told: %s did not subscribe to this", trace_name(n->session));
+        if (n->kind != NOTICE_LOST)
+                return;
+        b = &w->beliefs[watch_number(n->key)];
+        if (b->session != n->session || strcmp(b->value, n->value) != 0)
+                return;
+        if (w->world->now_ns > b->until_ns && w->world->hosts[host_of(w, n->session) - 1].awake_ns < b->until_ns)
+                violated(w, "told: %s hears too late that it lost %.*s", trace_name(n->session), (int)n->key.len,
+                         n->key.data);
+        b->session = 0;
+}
+
+static void watch_on_end(void *userdata, unsigned session)
+{
+        struct watch *w = userdata;
+        unsigned key;
+
+        w->ended[session] = true;
+        for (key = 0; key < WATCH_KEYS_MAX; ++key)
+                if (w->beliefs[key].session == session)
+                        w->beliefs[key].session = 0;
+}
+
+static void watch_on_close(void *userdata, unsigned session)
+{
+        struct watch *w = userdata;
+        size_t i;
+
+        w->closed[session] = w->ended[session] = true;
+        for (i = w->first_open; i < w->asked_n; ++i)
+                if (w->asked[i].session == session && !w->asked[i].answered)
+                        violated(w, "once: request %llu is not answered at its session's end",
+                                 (unsigned long long)i + 1);
+}
+
+static void watch_on_step(void *userdata, unsigned host, unsigned effects_n)
+{
+        struct watch *w = userdata;
+        size_t open = w->asked_n - w->first_open;
+        unsigned nodes_n = w->world->options.nodes_n, bound;
+
+        /*
+         * A reply and a round for each open request; a release and a notice for each key and session; and what was to
+         * be undone at once, KEYS_PER_ROUND_MAX tokens a command.
+         */
+        bound = (unsigned)(open + 2) * (nodes_n + 1) + (nodes_n + 1) * WATCH_KEYS_MAX * 4 +
+                w->world->sessions_n * (nodes_n + 2) + nodes_n * (unsigned)(w->effects_n / KEYS_PER_ROUND_MAX);
+        w->effects_n += effects_n;
+        if (effects_n > bound)
+                violated(w, "bounded: one step of h%u has %u effects", host, effects_n);
+}
+
+struct watch *watch_new(bool wild)
+{
+        struct watch *w = calloc(1, sizeof(*w));
+
+        w->wild = wild;
+        return w;
+}
+
+struct watch *watch_free(struct watch *w)
+{
+        if (!w)
+                return NULL;
+        free(w->asked);
+        free(w->tokens);
+        free(w);
+        return NULL;
+}
+
+struct world_watch watch_callbacks(struct watch *w)
+{
+        return (struct world_watch){ .userdata = w,
+                                     .on_request = watch_on_request,
+                                     .on_reply = watch_on_reply,
+                                     .on_notice = watch_on_notice,
+                                     .on_end = watch_on_end,
+                                     .on_close = watch_on_close,
+                                     .on_step = watch_on_step };
+}
