@@ -265,7 +265,7 @@ static json_t *reply_vote(const struct reply_context *context, unsigned node, en
                 [VOTE_LOST] = "connection lost",
                 [VOTE_TIMEOUT] = "no answer in time",
                 [VOTE_DOWN] = "down",
-                [VOTE_PENDING] = "not asked in time",
+                [VOTE_PENDING] = "decided before it answered",
                 [VOTE_LATE] = "granted too late",
         };
         const char *word = words[vote], *why = "";

@@ -169,7 +169,7 @@ START_TEST(no_quorum_says_why_for_each_node)
         check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"error\":{\"code\":2,\"message\":\"Too few nodes answered "
                             "for a quorum.\","
                             "\"data\":{\"name\":\"NO_QUORUM\",\"nodes\":[{\"name\":\"a\",\"reason\":\"error: OOM ?\"},"
-                            "{\"name\":\"b\",\"reason\":\"not asked in time\"},"
+                            "{\"name\":\"b\",\"reason\":\"decided before it answered\"},"
                             "{\"name\":\"c\",\"reason\":\"granted too late\"}],\"attempts\":3,\"waited\":9}}}");
 }
 END_TEST

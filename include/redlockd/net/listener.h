@@ -1,0 +1,31 @@
+#pragma once
+
+/*
+ * The Unix socket that clients connect to.
+ */
+#include <sys/types.h>
+#include <uv.h>
+
+struct listener;
+
+struct listener_options {
+        uv_loop_t *loop;
+        const char *path;  /* its directory is made (0755) when it is missing */
+        mode_t mode;       /* of the socket file */
+        const char *group; /* its group; NULL: left as it is */
+        void *userdata;
+        /* One accepted connection: non-blocking, close-on-exec, the callee's to close. */
+        void (*on_connection)(void *userdata, int fd);
+};
+
+#define LISTENER_ERROR_MAX 256
+
+/*
+ * Binds and listens. A socket file that nobody listens at is replaced. Returns 0 or negative errno with what went wrong
+ * in `ret_error`; -EADDRINUSE: somebody listens there.
+ */
+int listener_new(struct listener **ret_listener, const struct listener_options *options,
+                 char ret_error[static LISTENER_ERROR_MAX]);
+
+/* Takes NULL. Unlinks the socket file if it is still the one that was made; freed by the loop. Returns NULL. */
+struct listener *listener_close(struct listener *l);

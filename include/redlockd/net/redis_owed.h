@@ -1,0 +1,52 @@
+#pragma once
+
+/*
+ * What one connection owes an answer to, first in first out: Redis answers in the order in which it was asked, and says
+ * nothing of what it answers. Private to net/redis.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum redis_owed_kind {
+        REDIS_OWED_TAKE,
+        REDIS_OWED_RELEASE,
+        REDIS_OWED_AUTH,
+        REDIS_OWED_SELECT,
+        REDIS_OWED_SETNAME,
+        REDIS_OWED_INFO,
+        REDIS_OWED_LOAD_TAKE,
+        REDIS_OWED_LOAD_RELEASE,
+        REDIS_OWED_PING,
+};
+
+/* Whether an answer to it is the caller's, and not the connection's own. */
+static inline bool redis_owed_is_command(enum redis_owed_kind kind)
+{
+        return kind == REDIS_OWED_TAKE || kind == REDIS_OWED_RELEASE;
+}
+
+struct redis_owed {
+        enum redis_owed_kind kind;
+        bool by_text; /* a command that carried its script */
+        unsigned items_n;
+        uint64_t round;
+        uint64_t sent_ns;
+};
+
+struct redis_owed_queue {
+        struct redis_owed *items; /* owned; a ring */
+        size_t first;
+        size_t n;
+        size_t size;
+};
+
+void redis_owed_deinit(struct redis_owed_queue *q);
+
+/* Makes room for one more: 0 or -ENOMEM. After it one push succeeds. */
+int redis_owed_reserve(struct redis_owed_queue *q);
+void redis_owed_push(struct redis_owed_queue *q, const struct redis_owed *owed);
+
+/* The one that is answered next, or NULL. Good until the next reserve. */
+const struct redis_owed *redis_owed_first(const struct redis_owed_queue *q);
+void redis_owed_pop(struct redis_owed_queue *q);

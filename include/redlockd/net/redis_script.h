@@ -1,0 +1,38 @@
+#pragma once
+
+/*
+ * The two commands of the engine as Lua scripts
+ * (https://redis.io/docs/latest/develop/interact/programmability/eval-intro/): their text, the calls and the answers.
+ * Private to net/redis.
+ *
+ *      TAKE     KEYS the keys, ARGV acquire_n, ttl_ms, the value of each key
+ *               {1, 0, node ms}                          done
+ *               {0, number, node ms, index from 1, ...}  the keys in the way; number as in struct answer
+ *      RELEASE  KEYS the keys, ARGV the value of each key
+ *               {1, keys deleted, node ms}
+ */
+#include "redlockd/base/buffer.h"
+#include "redlockd/core/types.h"
+#include "redlockd/net/redis_codec.h"
+
+#define REDIS_SCRIPTS_N 2
+#define REDIS_SHA_LEN   40
+
+/* What is known of one script on one connection. */
+struct redis_script {
+        char sha[REDIS_SHA_LEN + 1]; /* "": the node did not say; always called by its text */
+        bool by_text;                /* the node has lost it: called by its text until that was answered */
+};
+
+const char *redis_script_text(enum command_kind kind);
+
+/*
+ * Appends the call of one command: EVALSHA, or EVAL where *ret_by_text. Returns 0, -ENOBUFS or -ENOMEM: then nothing
+ * was appended.
+ */
+int redis_script_encode(struct buffer *output, const struct redis_script *script, const char *key_prefix,
+                        const struct command *command, bool *ret_by_text);
+
+/* Reads an answer that is no error. Returns 0, or -EPROTO for a shape that the script cannot have given. */
+int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n,
+                        struct answer *ret_answer);

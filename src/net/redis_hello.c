@@ -1,0 +1,209 @@
+/*
+ * The introduction. All of it goes out at once and costs one round trip; the answers come in order, and the first error
+ * to AUTH, SELECT or PING ends the connection with that error as the reason.
+ *
+ *      AUTH [user] password   where the address has one of them
+ *      SELECT db              where it is not 0
+ *      PING                   says whether the node is fit to work: loading, asking for a password ...
+ *      CLIENT SETNAME, INFO   for people: an error is tolerated
+ *      SCRIPT LOAD            twice: an error is tolerated, the script is then always called by its text
+ *
+ * A server that is full, or takes nobody from outside, sends its error unasked and closes: it is taken for the answer
+ * to whichever comes first, so that must be one whose error is the reason.
+ *
+ * Redis repeats arguments in some errors ("unknown command 'AUTH', with args beginning with: ..."), in quotes: of an
+ * error to AUTH only the words before the first quote are passed on, and none if the password is still among them.
+ */
+#include "redlockd/net/redis_hello.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define NUMBER_MAX 24
+
+static const char *const hello_names[] = {
+        [REDIS_OWED_AUTH] = "AUTH", [REDIS_OWED_SELECT] = "SELECT",         [REDIS_OWED_SETNAME] = "CLIENT SETNAME",
+        [REDIS_OWED_INFO] = "INFO", [REDIS_OWED_LOAD_TAKE] = "SCRIPT LOAD", [REDIS_OWED_LOAD_RELEASE] = "SCRIPT LOAD",
+        [REDIS_OWED_PING] = "PING",
+};
+
+struct hello {
+        struct buffer *output;
+        struct redis_owed_queue *owed;
+        uint64_t now_ns;
+};
+
+static int hello_add(const struct hello *h, enum redis_owed_kind kind, const struct text *args, size_t args_n)
+{
+        int r;
+
+        r = redis_owed_reserve(h->owed);
+        if (r < 0)
+                return r;
+        r = redis_encode(h->output, args, args_n);
+        if (r < 0)
+                return r;
+        redis_owed_push(h->owed, &(struct redis_owed){ .kind = kind, .sent_ns = h->now_ns });
+        return 0;
+}
+
+static int hello_add_auth(const struct hello *h, const struct address *address)
+{
+        const struct text args[] = {
+                text_of("AUTH"),
+                text_of(address->user ? address->user : ""),
+                text_of(address->password ? address->password : ""),
+        };
+
+        /* a user without a password is an ACL user with `nopass`, and not the default user */
+        if (address->user)
+                return hello_add(h, REDIS_OWED_AUTH, args, 3);
+        if (address->password)
+                return hello_add(h, REDIS_OWED_AUTH, (const struct text[]){ args[0], args[2] }, 2);
+        return 0;
+}
+
+static int hello_add_select(const struct hello *h, const struct address *address)
+{
+        char db[NUMBER_MAX];
+
+        if (address->db == 0)
+                return 0;
+        snprintf(db, sizeof(db), "%u", address->db);
+        return hello_add(h, REDIS_OWED_SELECT, (const struct text[]){ text_of("SELECT"), text_of(db) }, 2);
+}
+
+static int hello_add_script(const struct hello *h, enum redis_owed_kind kind, enum command_kind command)
+{
+        const struct text args[] = { text_of("SCRIPT"), text_of("LOAD"), text_of(redis_script_text(command)) };
+
+        return hello_add(h, kind, args, 3);
+}
+
+int redis_hello_encode_ping(struct buffer *output, struct redis_owed_queue *owed, uint64_t now_ns)
+{
+        const struct hello h = { output, owed, now_ns };
+        const struct text ping = text_of("PING");
+
+        return hello_add(&h, REDIS_OWED_PING, &ping, 1);
+}
+
+int redis_hello_encode(struct buffer *output, struct redis_owed_queue *owed, const struct address *address,
+                       uint64_t now_ns)
+{
+        const struct hello h = { output, owed, now_ns };
+        const struct text setname[] = { text_of("CLIENT"), text_of("SETNAME"), text_of("redlockd") };
+        const struct text info[] = { text_of("INFO"), text_of("server") };
+        int r;
+
+        r = hello_add_auth(&h, address);
+        if (r == 0)
+                r = hello_add_select(&h, address);
+        if (r == 0)
+                r = redis_hello_encode_ping(output, owed, now_ns);
+        if (r == 0)
+                r = hello_add(&h, REDIS_OWED_SETNAME, setname, 3);
+        if (r == 0)
+                r = hello_add(&h, REDIS_OWED_INFO, info, 2);
+        if (r == 0)
+                r = hello_add_script(&h, REDIS_OWED_LOAD_TAKE, COMMAND_TAKE);
+        if (r == 0)
+                r = hello_add_script(&h, REDIS_OWED_LOAD_RELEASE, COMMAND_RELEASE);
+        return r;
+}
+
+void redis_hello_words(char *ret_words, size_t size, struct text words)
+{
+        size_t i;
+
+        for (i = 0; i < words.len && i + 1 < size; ++i) {
+                ret_words[i] = words.data[i];
+                if (ret_words[i] < ' ' || ret_words[i] > '~')
+                        ret_words[i] = '?';
+        }
+        ret_words[i] = '\0';
+}
+
+static int hello_refused(enum redis_owed_kind kind, struct text words, const struct address *address,
+                         char ret_reason[NODE_REASON_MAX])
+{
+        char line[NODE_REASON_MAX / 2];
+        size_t n;
+
+        redis_hello_words(line, sizeof(line), words);
+        if (kind == REDIS_OWED_AUTH) {
+                for (n = strcspn(line, "'`\""); n > 0 && line[n - 1] == ' '; --n)
+                        continue;
+                line[n] = '\0';
+                if (address->password && strstr(line, address->password))
+                        snprintf(line, sizeof(line), "refused");
+        }
+        snprintf(ret_reason, NODE_REASON_MAX, "%s: %s", hello_names[kind], line);
+        return -EPROTO;
+}
+
+/* The field `name` (with its colon) of INFO; left empty where it is not there or too long. */
+static void hello_field(struct text info, const char *name, char *ret_field, size_t size)
+{
+        const char *end = info.data + info.len, *at = info.data, *eol;
+        size_t name_len = strlen(name), len;
+
+        for (; at < end; at = eol + 1) {
+                eol = memchr(at, '\n', (size_t)(end - at));
+                if (!eol)
+                        eol = end;
+                if ((size_t)(eol - at) < name_len || memcmp(at, name, name_len) != 0)
+                        continue;
+                at += name_len;
+                len = (size_t)(eol - at);
+                if (len > 0 && at[len - 1] == '\r')
+                        --len;
+                if (len < size)
+                        redis_hello_words(ret_field, size, (struct text){ at, len });
+                return;
+        }
+}
+
+static bool hello_is_sha(struct text text)
+{
+        return text.len == REDIS_SHA_LEN && strspn(text.data, "0123456789abcdef") == REDIS_SHA_LEN;
+}
+
+static bool hello_take_value(struct redis_facts *facts, enum redis_owed_kind kind, const struct redis_value *value)
+{
+        struct redis_script *script;
+
+        switch (kind) {
+        case REDIS_OWED_INFO:
+                if (value->kind != REDIS_VALUE_STRING)
+                        return false;
+                hello_field(value->text, "redis_version:", facts->version, sizeof(facts->version));
+                hello_field(value->text, "run_id:", facts->run_id, sizeof(facts->run_id));
+                return true;
+        case REDIS_OWED_LOAD_TAKE:
+        case REDIS_OWED_LOAD_RELEASE:
+                script = &facts->scripts[kind == REDIS_OWED_LOAD_TAKE ? COMMAND_TAKE : COMMAND_RELEASE];
+                if (value->kind != REDIS_VALUE_STRING || !hello_is_sha(value->text))
+                        return false;
+                memcpy(script->sha, value->text.data, REDIS_SHA_LEN + 1);
+                return true;
+        case REDIS_OWED_PING:
+                return value->kind == REDIS_VALUE_STATUS && text_equal(value->text, text_of("PONG"));
+        default:
+                return value->kind == REDIS_VALUE_STATUS;
+        }
+}
+
+int redis_hello_take(struct redis_facts *facts, enum redis_owed_kind kind, const struct redis_value *value,
+                     const struct address *address, char ret_reason[NODE_REASON_MAX])
+{
+        if (value->kind == REDIS_VALUE_ERROR) {
+                if (kind == REDIS_OWED_AUTH || kind == REDIS_OWED_SELECT || kind == REDIS_OWED_PING)
+                        return hello_refused(kind, value->text, address, ret_reason);
+                return 0;
+        }
+        if (hello_take_value(facts, kind, value))
+                return 0;
+        snprintf(ret_reason, NODE_REASON_MAX, "an answer of the wrong shape to %s", hello_names[kind]);
+        return -EPROTO;
+}

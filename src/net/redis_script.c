@@ -1,0 +1,194 @@
+/*
+ * The scripts. Redis runs a script alone and with time standing still (expiry included), so each is one atomic step.
+ *
+ * TAKE looks at all keys before it writes: a key in the way, or one of another type (GET fails then), leaves all as it
+ * was. One key to be acquired is the common case, and one call. A ttl is only ever raised: an extension that fails on
+ * other nodes must not cut what was valid before it. A key that has our value and no ttl at all has nothing to be
+ * raised.
+ *
+ * RELEASE goes through all keys whatever one of them answers: a key of another type is not ours and thus gone; any
+ * other error is returned, since the value may still be there, but only at the end.
+ *
+ * The node's time is read first of all: node_ms is never later than the moment of the writing.
+ */
+#include "redlockd/net/redis_script.h"
+
+#include "redlockd/base/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+#define SCRIPT_ARGS_MAX (3 + 2 * KEYS_PER_ROUND_MAX + 2)
+_Static_assert(SCRIPT_ARGS_MAX <= REDIS_ARGS_MAX, "a command of the most keys can be encoded");
+
+#define NUMBER_MAX 24 /* a 64-bit number in decimal, with its NUL */
+
+/* clang-format off */
+static const char *const script_texts[REDIS_SCRIPTS_N] = {
+        [COMMAND_TAKE] =
+                "local n, ttl = tonumber(ARGV[1]), ARGV[2]\n"
+                "local t = redis.call('TIME')\n"
+                "local now = t[1] * 1000 + t[2] / 1000\n"
+                "if n == 1 and #KEYS == 1 and redis.call('SET', KEYS[1], ARGV[3], 'PX', ttl, 'NX') then\n"
+                "  return {1, 0, now}\n"
+                "end\n"
+                "local held, forever = {0, 0, now}, false\n"
+                "for i, key in ipairs(KEYS) do\n"
+                "  if redis.call('GET', key) ~= (i > n and ARGV[i + 2]) then\n"
+                "    local left = redis.call('PTTL', key)\n"
+                "    forever = forever or left == -1\n"
+                "    held[2] = math.max(held[2], left)\n"
+                "    held[#held + 1] = i\n"
+                "  end\n"
+                "end\n"
+                "if #held > 3 then\n"
+                "  if forever then held[2] = 0 end\n"
+                "  return held\n"
+                "end\n"
+                "for i, key in ipairs(KEYS) do\n"
+                "  if i <= n then\n"
+                "    redis.call('SET', key, ARGV[i + 2], 'PX', ttl)\n"
+                "  else\n"
+                "    local left = redis.call('PTTL', key)\n"
+                "    if left >= 0 and left < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end\n"
+                "  end\n"
+                "end\n"
+                "return {1, 0, now}\n",
+        [COMMAND_RELEASE] =
+                "local t = redis.call('TIME')\n"
+                "local deleted, failed = 0, false\n"
+                "for i, key in ipairs(KEYS) do\n"
+                "  local r = redis.pcall('GET', key)\n"
+                "  if r == ARGV[i] then\n"
+                "    r = redis.pcall('DEL', key)\n"
+                "    if r == 1 then deleted = deleted + 1 end\n"
+                "  end\n"
+                "  if type(r) == 'table' and not string.find(r.err, '^WRONGTYPE') then failed = r end\n"
+                "end\n"
+                "return failed or {1, deleted, t[1] * 1000 + t[2] / 1000}\n",
+};
+/* clang-format on */
+
+const char *redis_script_text(enum command_kind kind)
+{
+        return script_texts[kind];
+}
+
+static struct text script_number(char ret_digits[NUMBER_MAX], uint64_t number)
+{
+        int n = snprintf(ret_digits, NUMBER_MAX, "%llu", (unsigned long long)number);
+
+        return (struct text){ ret_digits, (size_t)n };
+}
+
+/* Fills in the keys. With a prefix they are made in one block, which is the caller's to free. */
+static int script_keys(const struct command *command, const char *key_prefix, struct text *ret_keys, char **ret_block)
+{
+        const struct text prefix = text_of(key_prefix);
+        size_t total = 0;
+        const struct text *key;
+        char *block = NULL, *at;
+        unsigned i;
+
+        for (i = 0; i < command->items_n; ++i)
+                total += prefix.len + command->items[i].key.len;
+        if (prefix.len > 0) {
+                block = mem_zalloc(total);
+                if (!block)
+                        return -ENOMEM;
+        }
+        for (i = 0, at = block; i < command->items_n; ++i) {
+                key = &command->items[i].key;
+                ret_keys[i] = *key;
+                if (!block)
+                        continue;
+                memcpy(at, prefix.data, prefix.len);
+                if (key->len > 0)
+                        memcpy(at + prefix.len, key->data, key->len);
+                ret_keys[i] = (struct text){ at, prefix.len + key->len };
+                at += ret_keys[i].len;
+        }
+        *ret_block = block;
+        return 0;
+}
+
+int redis_script_encode(struct buffer *output, const struct redis_script *script, const char *key_prefix,
+                        const struct command *command, bool *ret_by_text)
+{
+        bool by_text = script->by_text || script->sha[0] == '\0';
+        char keys_digits[NUMBER_MAX], acquire_digits[NUMBER_MAX], ttl_digits[NUMBER_MAX], *block;
+        struct text args[SCRIPT_ARGS_MAX];
+        size_t n = 0;
+        unsigned i;
+        int r;
+
+        assert(command->items_n > 0 && command->items_n <= KEYS_PER_ROUND_MAX);
+        args[n++] = text_of(by_text ? "EVAL" : "EVALSHA");
+        args[n++] = text_of(by_text ? script_texts[command->kind] : script->sha);
+        args[n++] = script_number(keys_digits, command->items_n);
+        r = script_keys(command, key_prefix, &args[n], &block);
+        if (r < 0)
+                return r;
+        n += command->items_n;
+        if (command->kind == COMMAND_TAKE) {
+                assert(command->acquire_n <= command->items_n);
+                args[n++] = script_number(acquire_digits, command->acquire_n);
+                args[n++] = script_number(ttl_digits, command->ttl_ms);
+        }
+        for (i = 0; i < command->items_n; ++i)
+                args[n++] = text_of(command->items[i].value);
+        r = redis_encode(output, args, n);
+        mem_free(block);
+        if (r < 0)
+                return r;
+        *ret_by_text = by_text;
+        return 0;
+}
+
+static int script_decode_taken(const struct redis_value *element, size_t n, unsigned items_n, uint64_t *ret_taken)
+{
+        uint64_t taken = 0, bit;
+        size_t i;
+
+        for (i = 0; i < n; ++i) {
+                if (element[i].integer < 1 || element[i].integer > (long long)items_n)
+                        return -EPROTO;
+                bit = UINT64_C(1) << (element[i].integer - 1);
+                if (taken & bit)
+                        return -EPROTO;
+                taken |= bit;
+        }
+        *ret_taken = taken;
+        return 0;
+}
+
+int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n,
+                        struct answer *ret_answer)
+{
+        const struct redis_value *element = value + 1;
+        struct answer answer = { .verdict = ANSWER_GRANTED };
+        size_t i;
+        int r;
+
+        if (value->elements_n < 3) /* what is no array has none */
+                return -EPROTO;
+        for (i = 0; i < value->elements_n; ++i)
+                if (element[i].kind != REDIS_VALUE_INTEGER || element[i].integer < 0)
+                        return -EPROTO;
+        answer.number = (uint64_t)element[1].integer;
+        answer.node_ms = (uint64_t)element[2].integer;
+        if (element[0].integer == 1) {
+                if (value->elements_n != 3 || answer.number > (kind == COMMAND_TAKE ? 0 : items_n))
+                        return -EPROTO;
+        } else {
+                if (element[0].integer != 0 || kind != COMMAND_TAKE || value->elements_n == 3)
+                        return -EPROTO;
+                r = script_decode_taken(element + 3, value->elements_n - 3, items_n, &answer.taken);
+                if (r < 0)
+                        return r;
+                answer.verdict = ANSWER_HELD;
+        }
+        *ret_answer = answer;
+        return 0;
+}

@@ -1,0 +1,76 @@
+/*
+ * Signals as events of the loop. The three handles live in one block, which goes when the last of them is closed.
+ */
+#include "redlockd/net/signals.h"
+
+#include "redlockd/base/mem.h"
+
+#include <errno.h>
+#include <signal.h>
+
+static const int signals_watched[] = { SIGTERM, SIGINT, SIGHUP };
+
+#define SIGNALS_N (sizeof(signals_watched) / sizeof(signals_watched[0]))
+
+struct signals {
+        uv_signal_t handles[SIGNALS_N];
+        unsigned open_n;
+        void (*on_signal)(void *userdata, int signum);
+        void *userdata;
+};
+
+static void signals_free_cb(uv_handle_t *handle)
+{
+        struct signals *s = handle->data;
+
+        if (--s->open_n == 0)
+                mem_free(s);
+}
+
+static void signals_cb(uv_signal_t *handle, int signum)
+{
+        struct signals *s = handle->data;
+
+        s->on_signal(s->userdata, signum);
+}
+
+int signals_new(struct signals **ret_signals, uv_loop_t *loop, void (*on_signal)(void *userdata, int signum),
+                void *userdata)
+{
+        struct signals *s = mem_zalloc(sizeof(*s));
+        unsigned i;
+        int r = 0;
+
+        if (!s)
+                return -ENOMEM;
+        s->on_signal = on_signal;
+        s->userdata = userdata;
+        for (i = 0; i < SIGNALS_N && r >= 0; ++i) {
+                r = uv_signal_init(loop, &s->handles[i]);
+                if (r < 0)
+                        break;
+                s->handles[i].data = s;
+                ++s->open_n;
+                r = uv_signal_start(&s->handles[i], signals_cb, signals_watched[i]);
+        }
+        if (r < 0) {
+                if (s->open_n == 0)
+                        mem_free(s);
+                else
+                        signals_close(s);
+                return r;
+        }
+        *ret_signals = s;
+        return 0;
+}
+
+struct signals *signals_close(struct signals *s)
+{
+        unsigned i, n;
+
+        if (!s)
+                return NULL;
+        for (i = 0, n = s->open_n; i < n; ++i)
+                uv_close((uv_handle_t *)&s->handles[i], signals_free_cb);
+        return NULL;
+}

@@ -1,0 +1,65 @@
+#pragma once
+
+/*
+ * A scripted Redis on the test's own loop: it takes connections, keeps a log of the commands, and answers what it was
+ * told to, down to the byte. By default it introduces itself as a Redis does, and leaves EVAL and EVALSHA unanswered.
+ */
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#define FAKE_COMMANDS_MAX 256
+#define FAKE_RULES_MAX    8
+#define FAKE_SHA_TAKE     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define FAKE_SHA_RELEASE  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+struct fake_conn;
+
+struct fake_redis {
+        uv_loop_t *loop;
+        union {
+                uv_handle_t handle;
+                uv_stream_t stream;
+                uv_tcp_t tcp;
+                uv_pipe_t pipe;
+        } listener;
+        bool bound;
+        int port;                /* TCP */
+        struct fake_conn *conn;  /* the newest connection, or NULL */
+        struct fake_conn *conns; /* all that are open */
+        unsigned connections_n;  /* that were ever taken */
+        unsigned reads_n;        /* chunks that the present connection brought */
+        int ended;               /* how the last connection that ended did: UV_EOF, UV_ECONNRESET ... */
+        unsigned ended_n;
+        const char *rules[FAKE_RULES_MAX][2]; /* command, reply ("": none) */
+        char *commands[FAKE_COMMANDS_MAX];    /* the first of them, arguments joined by a space; scripts as <script> */
+        unsigned commands_n;                  /* all of them */
+        bool mute;                            /* answers nothing at all */
+        const char *farewell;                 /* what a new connection gets before it is closed; NULL: it is not */
+};
+
+/* Takes an address, but no connections yet: who connects is refused. */
+void fake_redis_bind_tcp(struct fake_redis *f, uv_loop_t *loop, const char *ip);
+void fake_redis_bind_unix(struct fake_redis *f, uv_loop_t *loop, const char *path);
+void fake_redis_listen(struct fake_redis *f);
+
+/* What a command (its first word) is answered with from now on; NULL: as by default. */
+void fake_redis_rule(struct fake_redis *f, const char *command, const char *reply);
+
+/* Writes bytes to the newest connection. */
+void fake_redis_write(struct fake_redis *f, const char *bytes, size_t n);
+void fake_redis_reply(struct fake_redis *f, const char *reply);
+
+/* The newest connection is not read any more, and is read again. */
+void fake_redis_deafen(struct fake_redis *f);
+void fake_redis_hear(struct fake_redis *f);
+
+/* Closes the newest connection. */
+void fake_redis_hang_up(struct fake_redis *f);
+
+/* How many of the commands begin with these words; of the commands that were kept. */
+unsigned fake_redis_count(const struct fake_redis *f, const char *words);
+
+/* Closes everything; the loop has to run on until that is done. */
+void fake_redis_close(struct fake_redis *f);

@@ -1,0 +1,90 @@
+#pragma once
+
+/*
+ * One node of net/redis on a loop of its own, and the log of what it called back: a line for each state and answer, to
+ * be read in order.
+ *
+ *      connecting connecting | up | down REASON
+ *      granted ROUND NUMBER NODE_MS | held ROUND TAKEN NUMBER NODE_MS | error ROUND WORDS | again ROUND | lost ROUND
+ */
+#include "net/fake_redis.h"
+#include "redlockd/net/redis.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SCENE_TIMEOUT_MS 150
+#define SCENE_LATE       "down no answer for 150 ms"
+#define SCENE_VALUE      "0123456789abcdef0123456789abcdef"
+#define SCENE_VALUE_B    "fedcba9876543210fedcba9876543210"
+
+struct scene {
+        uv_loop_t loop;
+        uv_prepare_t flush; /* what the daemon does in each turn */
+        bool flushing;
+        struct address address;
+        struct redis_options options; /* of the node; may be changed before it is made */
+        struct redis *redis;
+        struct fake_redis fake;
+        char **lines;
+        size_t lines_n;
+        size_t read_n;     /* lines that were expected and came */
+        unsigned closed_n; /* calls of on_closed */
+        uint64_t live;     /* blocks at the start */
+        struct answer last;
+        char last_error[NODE_REASON_MAX];
+        unsigned turns_left; /* for a test's own handles */
+        /* called after a line was added, with that line: what a caller does in his callback */
+        void (*react)(struct scene *s, const char *line);
+};
+
+/* The loop, and the options that scenes share. Nothing is connected yet. */
+void scene_init(struct scene *s);
+
+/* The node, not started; at 127.0.0.1 where `host` is NULL. */
+void scene_node_tcp(struct scene *s, const char *host, int port);
+void scene_node_unix(struct scene *s, const char *path);
+
+/* A fake on TCP that refuses, or is ready; and a node that was not started. */
+void scene_down(struct scene *s);
+void scene_ready(struct scene *s);
+
+/* A fake on TCP, and a node that has come up with it. */
+void scene_up(struct scene *s);
+
+/* The same on a Unix socket of this name in a folder of its own. */
+void scene_up_unix(struct scene *s);
+
+void scene_start(struct scene *s);
+
+/* One turn of the loop. */
+void scene_turn(struct scene *s);
+
+/* Turns the loop until the condition holds. */
+#define scene_until(s, condition)                                                                                      \
+        do {                                                                                                           \
+                while (!(condition))                                                                                   \
+                        scene_turn(s);                                                                                 \
+        } while (0)
+
+/* The next line of the log, waited for; it has to be this one. A star at the end: has to begin so. */
+void scene_expect(struct scene *s, const char *line);
+
+/* Sends a command about one key named "k". */
+int scene_take(struct scene *s, uint64_t round);
+int scene_release(struct scene *s, uint64_t round);
+int scene_send(struct scene *s, const struct command *command);
+
+/* Closes the node, and waits; what it called back by that is in the log. */
+void scene_close_node(struct scene *s);
+
+/* Closes everything; nothing may be left: lines, handles, memory. */
+void scene_end(struct scene *s);
+
+/* An address that swallows connections: the queue of its socket is full. The sockets are to be closed. */
+#define SCENE_HOLE_N 3
+void scene_hole(const char *ip, int port, int ret_fds[SCENE_HOLE_N]);
+
+void scene_on_closed(void *userdata, unsigned node);

@@ -1,0 +1,336 @@
+/*
+ * The scripts on a real redis-server. What they answer is held against store/memory, which says the same in C; what
+ * that cannot know (other types, keys without a ttl, lost scripts) is here rule by rule.
+ */
+#include "net/real_redis.h"
+#include "net/scene.h"
+#include "redlockd/store/memory.h"
+#include "unit/unit.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#define KEYS_N   6
+#define ROUNDS_N 4000
+
+struct stage {
+        struct scene scene;
+        struct real_redis server;
+        uint64_t round;
+};
+
+static void stage_init(struct stage *t)
+{
+        *t = (struct stage){ 0 };
+        real_redis_start(&t->server);
+        scene_init(&t->scene);
+        t->scene.options.connect_timeout_ms = 20000;
+        scene_node_unix(&t->scene, t->server.path);
+        scene_start(&t->scene);
+        scene_expect(&t->scene, "up");
+}
+
+static void stage_end(struct stage *t)
+{
+        scene_end(&t->scene);
+        real_redis_stop(&t->server);
+}
+
+static const struct answer *stage_do(struct stage *t, struct command command)
+{
+        command.round = ++t->round;
+        command.node = 3;
+        ck_assert_int_eq(scene_send(&t->scene, &command), 0);
+        scene_expect(&t->scene, "*");
+        return &t->scene.last;
+}
+
+static const struct answer *stage_take(struct stage *t, const struct command_item *items, unsigned items_n,
+                                       unsigned acquire_n, uint32_t ttl_ms)
+{
+        return stage_do(t, (struct command){ .kind = COMMAND_TAKE,
+                                             .ttl_ms = ttl_ms,
+                                             .items = items,
+                                             .items_n = items_n,
+                                             .acquire_n = acquire_n });
+}
+
+static const struct answer *stage_release(struct stage *t, const struct command_item *items, unsigned items_n)
+{
+        return stage_do(t, (struct command){ .kind = COMMAND_RELEASE, .items = items, .items_n = items_n });
+}
+
+static long stage_pttl(struct stage *t, const char *key)
+{
+        char words[64];
+
+        snprintf(words, sizeof(words), "PTTL %s", key);
+        return atol(real_redis_do(&t->server, words) + 1);
+}
+
+static bool stage_has(struct stage *t, const char *key, const char *value)
+{
+        char words[64], reply[64];
+
+        snprintf(words, sizeof(words), "GET %s", key);
+        snprintf(reply, sizeof(reply), "$32\r\n%s\r\n", value);
+        return strcmp(real_redis_do(&t->server, words), value[0] ? reply : "$-1\r\n") == 0;
+}
+
+static uint32_t dice(uint64_t *state, uint32_t sides)
+{
+        *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        return (uint32_t)(*state >> 33) % sides;
+}
+
+static struct command random_command(uint64_t *seed, struct command_item items[KEYS_N])
+{
+        static const char *const values[] = { SCENE_VALUE, SCENE_VALUE_B };
+        static const char *const keys[KEYS_N] = { "a", "b", "c", "d", "e", "f" };
+        struct command command = { .items = items, .items_n = 1 + dice(seed, 3) };
+        unsigned first = dice(seed, KEYS_N), i;
+
+        command.kind = dice(seed, 3) == 0 ? COMMAND_RELEASE : COMMAND_TAKE;
+        command.ttl_ms = 100000 * (1 + dice(seed, 4));
+        command.acquire_n = command.kind == COMMAND_TAKE ? dice(seed, command.items_n + 1) : 0;
+        for (i = 0; i < command.items_n; ++i)
+                items[i] = (struct command_item){ text_of(keys[(first + i) % KEYS_N]), values[dice(seed, 2)] };
+        return command;
+}
+
+START_TEST(random_commands_are_answered_as_by_the_memory_node)
+{
+        unsigned seen[2][ANSWER_LOST + 1] = { { 0 } };
+        struct command_item items[KEYS_N];
+        struct answer expected;
+        uint64_t seed = (uint64_t)time(NULL);
+        struct memory *memory;
+        struct stage t;
+
+        printf("scripts: seed %" PRIu64 "\n", seed);
+        stage_init(&t);
+        ck_assert_int_eq(memory_new(&memory), 0);
+        for (unsigned i = 0; i < ROUNDS_N; ++i) {
+                const struct command command = random_command(&seed, items);
+                const struct answer *answer = stage_do(&t, command);
+
+                /* the node's own clock drives both */
+                memory_execute(memory, &command, answer->node_ms, &expected);
+                ck_assert_msg(answer->verdict == expected.verdict && answer->taken == expected.taken,
+                              "round %u: verdict %d, not %d; taken %" PRIx64 ", not %" PRIx64, i, answer->verdict,
+                              expected.verdict, answer->taken, expected.taken);
+                /* a ttl runs from when it is set, which is after the script read the time */
+                ck_assert_int_le(llabs((long long)answer->number - (long long)expected.number),
+                                 command.kind == COMMAND_RELEASE ? 0 : 10000);
+                ++seen[command.kind][answer->verdict];
+        }
+        ck_assert_uint_gt(seen[COMMAND_TAKE][ANSWER_GRANTED], ROUNDS_N / 10);
+        ck_assert_uint_gt(seen[COMMAND_TAKE][ANSWER_HELD], ROUNDS_N / 10);
+        ck_assert_uint_gt(seen[COMMAND_RELEASE][ANSWER_GRANTED], ROUNDS_N / 10);
+        memory_free(memory);
+        stage_end(&t);
+}
+END_TEST
+
+START_TEST(all_or_nothing)
+{
+        const struct command_item items[] = { { text_of("a"), SCENE_VALUE }, { text_of("b"), SCENE_VALUE } };
+        const struct command_item b = { text_of("b"), SCENE_VALUE_B };
+        const struct answer *answer;
+        struct stage t;
+
+        stage_init(&t);
+        ck_assert_int_eq(stage_take(&t, &b, 1, 1, 9000)->verdict, ANSWER_GRANTED);
+        answer = stage_take(&t, items, 2, 2, 9000);
+        ck_assert_int_eq(answer->verdict, ANSWER_HELD);
+        ck_assert_uint_eq(answer->taken, 2);
+        ck_assert_uint_gt(answer->number, 8000);
+        ck_assert_uint_le(answer->number, 9000);
+        ck_assert(stage_has(&t, "a", ""));
+        ck_assert(stage_has(&t, "b", SCENE_VALUE_B));
+        /* the same where b is to be extended */
+        ck_assert_uint_eq(stage_take(&t, items, 2, 1, 9000)->taken, 2);
+        ck_assert(stage_has(&t, "a", ""));
+        ck_assert_uint_eq(stage_release(&t, &b, 1)->number, 1);
+        /* ... or is not there: nothing stands in the way that would ever go */
+        answer = stage_take(&t, items, 2, 1, 9000);
+        ck_assert_uint_eq(answer->taken, 2);
+        ck_assert_uint_eq(answer->number, 0);
+        ck_assert(stage_has(&t, "a", ""));
+        stage_end(&t);
+}
+END_TEST
+
+START_TEST(the_node_says_its_time)
+{
+        const struct command_item a = { text_of("a"), SCENE_VALUE };
+        uint64_t before = (uint64_t)time(NULL) * 1000, after;
+        struct stage t;
+
+        stage_init(&t);
+        ck_assert_uint_ge(stage_take(&t, &a, 1, 1, 9000)->node_ms, before);
+        ck_assert_uint_ge(stage_take(&t, &a, 1, 1, 9000)->node_ms, before);
+        ck_assert_uint_ge(stage_take(&t, &a, 1, 0, 9000)->node_ms, before);
+        ck_assert_uint_ge(stage_release(&t, &a, 1)->node_ms, before);
+        after = ((uint64_t)time(NULL) + 1) * 1000;
+        ck_assert_uint_lt(stage_release(&t, &a, 1)->node_ms, after + 60000);
+        stage_end(&t);
+}
+END_TEST
+
+START_TEST(a_ttl_is_set_raised_and_never_cut)
+{
+        const struct command_item a = { text_of("a"), SCENE_VALUE };
+        struct stage t;
+
+        stage_init(&t);
+        stage_take(&t, &a, 1, 1, 20000);
+        ck_assert_int_gt(stage_pttl(&t, "a"), 15000);
+        ck_assert_int_le(stage_pttl(&t, "a"), 20000);
+        ck_assert_int_eq(stage_take(&t, &a, 1, 0, 60000)->verdict, ANSWER_GRANTED);
+        ck_assert_int_gt(stage_pttl(&t, "a"), 55000);
+        ck_assert_int_eq(stage_take(&t, &a, 1, 0, 10000)->verdict, ANSWER_GRANTED);
+        ck_assert_int_gt(stage_pttl(&t, "a"), 50000);
+        real_redis_do(&t.server, "PERSIST a");
+        ck_assert_int_eq(stage_take(&t, &a, 1, 0, 10000)->verdict, ANSWER_GRANTED);
+        ck_assert_int_eq(stage_pttl(&t, "a"), -1);
+        stage_end(&t);
+}
+END_TEST
+
+START_TEST(a_key_whose_ttl_has_passed_is_free)
+{
+        const struct command_item a = { text_of("a"), SCENE_VALUE }, b = { text_of("a"), SCENE_VALUE_B };
+        const struct answer *answer;
+        struct stage t;
+
+        stage_init(&t);
+        stage_take(&t, &a, 1, 1, 30);
+        while ((answer = stage_take(&t, &b, 1, 1, 9000))->verdict == ANSWER_HELD)
+                ck_assert_uint_le(answer->number, 30);
+        ck_assert_int_eq(answer->verdict, ANSWER_GRANTED);
+        ck_assert_uint_eq(stage_take(&t, &a, 1, 0, 9000)->taken, 1);
+        stage_end(&t);
+}
+END_TEST
+
+START_TEST(a_key_without_a_ttl_gives_no_time)
+{
+        const struct command_item items[] = { { text_of("a"), SCENE_VALUE }, { text_of("b"), SCENE_VALUE } };
+        const struct answer *answer;
+        struct stage t;
+
+        stage_init(&t);
+        real_redis_do(&t.server, "SET a x");
+        real_redis_do(&t.server, "SET b x PX 9000");
+        answer = stage_take(&t, items, 1, 1, 9000);
+        ck_assert_int_eq(answer->verdict, ANSWER_HELD);
+        ck_assert_uint_eq(answer->number, 0);
+        answer = stage_take(&t, items, 2, 2, 9000);
+        ck_assert_uint_eq(answer->taken, 3);
+        ck_assert_uint_eq(answer->number, 0);
+        stage_end(&t);
+}
+END_TEST
+
+START_TEST(a_key_of_another_type_is_an_error_and_leaves_all_as_it_was)
+{
+        const struct command_item items[] = { { text_of("a"), SCENE_VALUE }, { text_of("l"), SCENE_VALUE } };
+        const struct answer *answer;
+        struct stage t;
+
+        stage_init(&t);
+        real_redis_do(&t.server, "RPUSH l 1");
+        answer = stage_take(&t, &items[1], 1, 1, 9000);
+        ck_assert_int_eq(answer->verdict, ANSWER_ERROR);
+        ck_assert_int_eq(strncmp(answer->error, "WRONGTYPE", 9), 0);
+        for (unsigned acquire_n = 0; acquire_n <= 2; ++acquire_n) {
+                answer = stage_take(&t, items, 2, acquire_n, 9000);
+                ck_assert_int_eq(answer->verdict, ANSWER_ERROR);
+                ck_assert_int_eq(strncmp(answer->error, "WRONGTYPE", 9), 0);
+        }
+        ck_assert(stage_has(&t, "a", ""));
+        stage_end(&t);
+}
+END_TEST
+
+START_TEST(a_release_goes_through_all_keys)
+{
+        const struct command_item items[] = { { text_of("a"), SCENE_VALUE },
+                                              { text_of("l"), SCENE_VALUE },
+                                              { text_of("b"), SCENE_VALUE },
+                                              { text_of("c"), SCENE_VALUE },
+                                              { text_of("none"), SCENE_VALUE } };
+        const struct answer *answer;
+        struct stage t;
+
+        stage_init(&t);
+        real_redis_do(&t.server, "RPUSH l 1");
+        real_redis_do(&t.server, "SET b somebody-else");
+        stage_take(&t, &items[0], 1, 1, 9000);
+        stage_take(&t, &items[3], 1, 1, 9000);
+        answer = stage_release(&t, items, 5);
+        ck_assert_int_eq(answer->verdict, ANSWER_GRANTED);
+        ck_assert_uint_eq(answer->number, 2);
+        ck_assert_str_eq(real_redis_do(&t.server, "EXISTS a b c l"), ":2\r\n");
+        ck_assert_str_eq(real_redis_do(&t.server, "LLEN l"), ":1\r\n");
+        stage_end(&t);
+}
+END_TEST
+
+START_TEST(a_release_that_may_not_delete_is_an_error)
+{
+        const struct command_item items[] = { { text_of("a"), SCENE_VALUE }, { text_of("b"), SCENE_VALUE } };
+        const struct answer *answer;
+        struct stage t;
+
+        stage_init(&t);
+        stage_take(&t, items, 2, 2, 9000);
+        real_redis_do(&t.server, "REPLICAOF 127.0.0.1 1");
+        answer = stage_release(&t, items, 2);
+        ck_assert_int_eq(answer->verdict, ANSWER_ERROR);
+        ck_assert_int_eq(strncmp(answer->error, "READONLY", 8), 0);
+        ck_assert_int_eq(stage_take(&t, items, 2, 0, 9900)->verdict, ANSWER_ERROR);
+        stage_end(&t);
+}
+END_TEST
+
+START_TEST(scripts_that_the_server_forgot_come_back)
+{
+        const struct command_item a = { text_of("a"), SCENE_VALUE };
+        struct stage t;
+
+        stage_init(&t);
+        for (unsigned i = 0; i < 3; ++i) {
+                real_redis_do(&t.server, "SCRIPT FLUSH");
+                ck_assert_int_eq(stage_take(&t, &a, 1, 1, 9000)->verdict, ANSWER_AGAIN);
+                ck_assert_int_eq(stage_take(&t, &a, 1, 1, 9000)->verdict, ANSWER_GRANTED);
+                ck_assert_int_eq(stage_release(&t, &a, 1)->verdict, ANSWER_AGAIN);
+                ck_assert_int_eq(stage_release(&t, &a, 1)->verdict, ANSWER_GRANTED);
+                ck_assert_uint_eq(stage_release(&t, &a, 1)->number, 0);
+        }
+        ck_assert_ptr_nonnull(strstr(real_redis_do(&t.server, "INFO commandstats"), "cmdstat_eval:calls=6,"));
+        stage_end(&t);
+}
+END_TEST
+
+START_TEST(the_server_says_who_it_is)
+{
+        char field[96];
+        struct stage t;
+
+        stage_init(&t);
+        snprintf(field, sizeof(field), "redis_version:%s\r\n", redis_version(t.scene.redis));
+        ck_assert_ptr_nonnull(strstr(real_redis_do(&t.server, "INFO server"), field));
+        snprintf(field, sizeof(field), "run_id:%s\r\n", redis_run_id(t.scene.redis));
+        ck_assert_ptr_nonnull(strstr(real_redis_do(&t.server, "INFO server"), field));
+        ck_assert_ptr_nonnull(strstr(real_redis_do(&t.server, "CLIENT LIST"), " name=redlockd "));
+        stage_end(&t);
+}
+END_TEST
+
+UNIT_MAIN("scripts", random_commands_are_answered_as_by_the_memory_node, all_or_nothing, the_node_says_its_time,
+          a_ttl_is_set_raised_and_never_cut, a_key_whose_ttl_has_passed_is_free, a_key_without_a_ttl_gives_no_time,
+          a_key_of_another_type_is_an_error_and_leaves_all_as_it_was, a_release_goes_through_all_keys,
+          a_release_that_may_not_delete_is_an_error, scripts_that_the_server_forgot_come_back,
+          the_server_says_who_it_is)
