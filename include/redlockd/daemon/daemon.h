@@ -1,0 +1,68 @@
+#pragma once
+
+/*
+ * The daemon: everything that one broker owns, and its life from start to exit.
+ */
+#include "redlockd/base/map.h"
+#include "redlockd/core/engine.h"
+#include "redlockd/daemon/inflight.h"
+#include "redlockd/daemon/nodes.h"
+#include "redlockd/net/entropy.h"
+#include "redlockd/wire/config.h"
+#include "redlockd/wire/reply.h"
+#include "redlockd/wire/request.h"
+
+#include <sys/queue.h>
+#include <uv.h>
+
+struct peer;
+
+enum daemon_state {
+        DAEMON_STARTING,
+        DAEMON_RUNNING,
+        DAEMON_DRAINING, /* no new clients and no new locks; what is held is waited for */
+        DAEMON_FREEING,  /* patience is over: sessions end, and what they held is released */
+        DAEMON_CLOSING,  /* sessions end, then the nodes; the loop runs out */
+};
+
+#define DAEMON_LIMITS_N 9 /* of hello's `limits` */
+
+struct daemon {
+        uv_loop_t loop;
+        uv_prepare_t flush;  /* writes what a turn has produced, before the loop waits */
+        uv_timer_t patience; /* DRAINING: stop.grace */
+        enum daemon_state state;
+        bool closed;                 /* every handle of the daemon's own is closed */
+        const struct config *config; /* borrowed */
+
+        struct engine *engine;
+        struct entropy entropy;
+        struct wakeup *wakeup;
+        struct signals *signals;
+        struct listener *listener;
+        struct nodes nodes;
+
+        /* The pump's. */
+        bool stepping;                /* inside engine_step(): nothing may be posted */
+        bool popping;                 /* inside the loop that pops: what is posted is stepped, and popped there */
+        uint64_t oldest_unflushed_ns; /* when the oldest answer that waits to be flushed was printed; 0: none */
+        struct reply_context context;
+        struct reply_limit limits[DAEMON_LIMITS_N + 1];
+
+        /* The peers'. */
+        struct map peers; /* by number, which is the session's in the engine */
+        struct inflight inflight;
+        TAILQ_HEAD(peer_list, peer) unflushed; /* those with output that was not yet flushed */
+        struct request_rules rules;
+        uint64_t last_session;
+        uint64_t last_request;
+};
+
+/*
+ * Runs a broker that listens at `socket` until it has been told to stop and has drained. Returns 0, or negative errno
+ * when it could not start; what went wrong is in the log then.
+ */
+int daemon_run(const struct config *config, const char *socket);
+
+/* The engine is drained: all sessions end, then the loop runs out. */
+void daemon_on_drained(struct daemon *d);

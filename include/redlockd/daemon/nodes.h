@@ -1,0 +1,51 @@
+#pragma once
+
+/*
+ * The pool of nodes: Redis servers, or the one `memory:` node inside the daemon.
+ */
+#include "redlockd/core/types.h"
+#include "redlockd/net/redis.h"
+#include "redlockd/store/memory.h"
+#include "redlockd/wire/reply.h"
+
+struct daemon;
+
+struct nodes {
+        struct reply_node *shown; /* what replies tell of each; owned */
+        struct node {
+                struct daemon *daemon;
+                struct redis *redis; /* NULL: the `memory:` node, or closed */
+                enum node_state state;
+                char reason[NODE_REASON_MAX]; /* as it was logged last */
+                bool unflushed;
+        } * all; /* owned */
+        unsigned n;
+        unsigned open_n; /* Redis nodes that are not closed yet */
+        struct memory *memory;
+};
+
+/* Makes the configured nodes. 0 or -ENOMEM; nodes_deinit() in both cases. */
+int nodes_init(struct daemon *d);
+
+/* Asserts that every Redis node is closed. */
+void nodes_deinit(struct daemon *d);
+
+/* The `memory:` node is up at once; Redis nodes connect. */
+void nodes_start(struct daemon *d);
+
+/*
+ * Hands one command to its node. An answer that is there at once, as the `memory:` node's is or that of a node which
+ * takes no command, is posted before this returns: then what `command` borrows is gone.
+ */
+void nodes_send(struct daemon *d, const struct command *command);
+
+/* Writes what was queued. False: there was nothing. */
+bool nodes_flush(struct daemon *d);
+
+/* Brings `shown` up to date. */
+void nodes_show(struct daemon *d);
+
+/* Gives up every connection; what is owed is answered as lost. */
+void nodes_close(struct daemon *d);
+
+bool nodes_local(const struct daemon *d);

@@ -1,0 +1,218 @@
+/*
+ * Results as people read them: aligned lines and tables. Each cell is rendered to its escaped text first; its width is
+ * the number of code points.
+ */
+#include "redlockd/ctl/show.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SHOW_COLUMNS_MAX 32
+
+/* Code points that steer a terminal, or the order in which it shows the rest. */
+static bool show_steers(unsigned code)
+{
+        return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
+               (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+/* The first code point of valid UTF-8, which is what jansson gives. */
+static unsigned show_decode(const char *text, size_t n, size_t *ret_len)
+{
+        unsigned char lead = *text;
+        size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+        unsigned code = len == 1 ? lead : lead & (0x7fu >> len);
+        size_t i;
+
+        for (i = 1; i < len && i < n; ++i)
+                code = code << 6 | (text[i] & 0x3f);
+        *ret_len = i;
+        return code;
+}
+
+static void show_text(FILE *out, const char *text, size_t n)
+{
+        unsigned code;
+        size_t len;
+
+        for (; n > 0; text += len, n -= len) {
+                code = show_decode(text, n, &len);
+                if (show_steers(code))
+                        fprintf(out, "\\u%04x", code);
+                else
+                        fwrite(text, 1, len, out);
+        }
+}
+
+static void show_dump(FILE *out, const json_t *value)
+{
+        char *json = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+
+        if (json)
+                show_text(out, json, strlen(json));
+        free(json);
+}
+
+/* To be freed by the caller; NULL without memory. */
+static char *show_cell(const json_t *value)
+{
+        char *cell = NULL;
+        size_t size;
+        FILE *out = open_memstream(&cell, &size);
+
+        if (!out)
+                return NULL;
+        if (!value || json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0))
+                fputc('-', out);
+        else if (json_is_string(value))
+                show_text(out, json_string_value(value), json_string_length(value));
+        else
+                show_dump(out, value);
+        if (fclose(out) != 0) {
+                free(cell);
+                return NULL;
+        }
+        return cell;
+}
+
+static int show_width(const char *text)
+{
+        int n = 0;
+
+        for (; *text; ++text)
+                n += (*text & 0xc0) != 0x80;
+        return n;
+}
+
+static void show_padded(const char *text, int width)
+{
+        printf("%s%*s", text, width - show_width(text), "");
+}
+
+/* Prints the value lines, or only measures: the width of the widest name. */
+static int show_lines(json_t *object, const char *prefix, int width, bool print)
+{
+        json_t *value;
+        const char *name;
+        char *cell, full[160];
+        int widest = 0, w;
+
+        json_object_foreach(object, name, value)
+        {
+                snprintf(full, sizeof(full), "%s%s", prefix, name);
+                if (json_is_object(value) && *prefix == 0) {
+                        strncat(full, ".", sizeof(full) - strlen(full) - 1);
+                        w = show_lines(value, full, width, print);
+                } else {
+                        w = show_width(full);
+                        if (print) {
+                                cell = show_cell(value);
+                                show_padded(full, width);
+                                printf("  %s\n", cell ? cell : "?");
+                                free(cell);
+                        }
+                }
+                widest = w > widest ? w : widest;
+        }
+        return widest;
+}
+
+void show_values(json_t *object)
+{
+        show_lines(object, "", show_lines(object, "", 0, false), true);
+}
+
+struct show_table {
+        const char *columns[SHOW_COLUMNS_MAX];
+        int widths[SHOW_COLUMNS_MAX];
+        size_t n;
+};
+
+static void show_add_column(struct show_table *t, const char *name)
+{
+        size_t i;
+
+        for (i = 0; i < t->n; ++i)
+                if (strcmp(t->columns[i], name) == 0)
+                        return;
+        if (t->n == SHOW_COLUMNS_MAX)
+                return;
+        t->columns[t->n] = name;
+        t->widths[t->n++] = show_width(name);
+}
+
+static void show_row(struct show_table *t, const json_t *row, bool print)
+{
+        char *cell;
+        size_t i;
+        int w;
+
+        for (i = 0; i < t->n; ++i) {
+                cell = show_cell(json_object_get(row, t->columns[i]));
+                w = cell ? show_width(cell) : 0;
+                if (!print)
+                        t->widths[i] = w > t->widths[i] ? w : t->widths[i];
+                else if (i + 1 < t->n)
+                        show_padded(cell ? cell : "?", t->widths[i] + 2);
+                else
+                        printf("%s\n", cell ? cell : "?");
+                free(cell);
+        }
+}
+
+/* The named columns that some row has, all of them where there is no row; then whatever else rows have. */
+static void show_find_columns(struct show_table *t, const json_t *array, const char *const *columns)
+{
+        const char *name;
+        json_t *row, *value;
+        size_t i;
+
+        for (; *columns; ++columns) {
+                if (json_array_size(array) == 0)
+                        show_add_column(t, *columns);
+                json_array_foreach(array, i, row) if (json_object_get(row, *columns)) show_add_column(t, *columns);
+        }
+        json_array_foreach(array, i, row) json_object_foreach(row, name, value) show_add_column(t, name);
+}
+
+void show_table(const json_t *array, const char *const *columns)
+{
+        struct show_table t = { .n = 0 };
+        json_t *row;
+        size_t i;
+
+        show_find_columns(&t, array, columns);
+        json_array_foreach(array, i, row) show_row(&t, row, false);
+        for (i = 0; i + 1 < t.n; ++i)
+                show_padded(t.columns[i], t.widths[i] + 2);
+        printf("%s\n", t.n > 0 ? t.columns[t.n - 1] : "");
+        json_array_foreach(array, i, row) show_row(&t, row, true);
+}
+
+void show_json(const json_t *value)
+{
+        /* JSON has no bare control characters but for DEL and U+0080..U+009F, which matter on a terminal only. */
+        size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0);
+
+        json_dumpf(value, stdout, flags);
+        fputc('\n', stdout);
+}
+
+void show_error(const json_t *error)
+{
+        const char *message = json_string_value(json_object_get(error, "message"));
+        const char *name = json_string_value(json_object_get(json_object_get(error, "data"), "name"));
+
+        fputs("redlockctl: ", stderr);
+        if (message)
+                show_text(stderr, message, strlen(message));
+        if (name) {
+                fputs(" (", stderr);
+                show_text(stderr, name, strlen(name));
+                fputc(')', stderr);
+        }
+        fputc('\n', stderr);
+}

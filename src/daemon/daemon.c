@@ -1,0 +1,311 @@
+/*
+ * The daemon: the loop and everything on it, made at start, drained on a signal, and closed again to the last handle.
+ *
+ *      STARTING -> RUNNING -> DRAINING -> FREEING -> CLOSING
+ *          |                     +--------------------^  nothing is held any more
+ *          +------------------------------------------^  could not start
+ *
+ * What happens in one turn of the loop: bytes and answers come in, each is posted (pump.c); before the loop waits
+ * again, what came of it is written, once for each client and node.
+ */
+#include "redlockd/daemon/daemon.h"
+
+#include "redlockd/base/mem.h"
+#include "redlockd/daemon/nodes.h"
+#include "redlockd/daemon/peer.h"
+#include "redlockd/daemon/pump.h"
+#include "redlockd/net/clock.h"
+#include "redlockd/net/listener.h"
+#include "redlockd/net/log.h"
+#include "redlockd/net/signals.h"
+#include "redlockd/net/wakeup.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static const unsigned daemon_moves[] = {
+        [DAEMON_STARTING] = 1 << DAEMON_RUNNING | 1 << DAEMON_CLOSING,
+        [DAEMON_RUNNING] = 1 << DAEMON_DRAINING,
+        [DAEMON_DRAINING] = 1 << DAEMON_FREEING | 1 << DAEMON_CLOSING,
+        [DAEMON_FREEING] = 1 << DAEMON_CLOSING,
+        [DAEMON_CLOSING] = 0,
+};
+
+static void daemon_move(struct daemon *d, enum daemon_state state)
+{
+        assert(daemon_moves[d->state] & 1u << state);
+        d->state = state;
+}
+
+static void daemon_on_connection(void *userdata, int fd)
+{
+        peer_open(userdata, fd);
+}
+
+static void daemon_on_wakeup(void *userdata)
+{
+        pump_post(userdata, &(struct event){ .kind = EVENT_TICK });
+}
+
+/* Every handle but those of clients, which close by themselves once their last bytes are written. */
+static void daemon_close(struct daemon *d)
+{
+        d->closed = true;
+        nodes_close(d);
+        d->wakeup = wakeup_close(d->wakeup);
+        d->signals = signals_close(d->signals);
+        d->listener = listener_close(d->listener);
+        uv_close((uv_handle_t *)&d->flush, NULL);
+        uv_close((uv_handle_t *)&d->patience, NULL);
+}
+
+static void daemon_flush_cb(uv_prepare_t *prepare)
+{
+        struct daemon *d = prepare->data;
+
+        pump_flush(d);
+        if (d->state == DAEMON_CLOSING && d->peers.n == 0 && !d->closed)
+                daemon_close(d);
+}
+
+void daemon_on_drained(struct daemon *d)
+{
+        if (d->state == DAEMON_CLOSING)
+                return;
+        daemon_move(d, DAEMON_CLOSING);
+        log_info("drained: %zu sessions to close", d->peers.n);
+        uv_timer_stop(&d->patience);
+        peer_end_all(d);
+}
+
+/* Patience is over: who still holds something loses its connection, and by that its locks. */
+static void daemon_free_all(struct daemon *d)
+{
+        daemon_move(d, DAEMON_FREEING);
+        log_info("stopping: freeing everything");
+        uv_timer_stop(&d->patience);
+        pump_together(d, peer_end_all);
+}
+
+static void daemon_patience_cb(uv_timer_t *timer)
+{
+        daemon_free_all(timer->data);
+}
+
+static void daemon_drain(struct daemon *d)
+{
+        struct event event = { .kind = EVENT_DRAIN };
+
+        daemon_move(d, DAEMON_DRAINING);
+        log_info("stopping: no new locks; what is held may be used for %llu ms",
+                 (unsigned long long)d->config->stop.grace_ms);
+        d->listener = listener_close(d->listener);
+        uv_timer_start(&d->patience, daemon_patience_cb, d->config->stop.grace_ms, 0);
+        pump_post(d, &event);
+}
+
+static void daemon_on_signal(void *userdata, int signum)
+{
+        struct daemon *d = userdata;
+
+        if (signum == SIGHUP)
+                log_warn("SIGHUP: the configuration cannot be read again while running yet; nothing was changed");
+        else if (d->state == DAEMON_RUNNING)
+                daemon_drain(d);
+        else if (d->state == DAEMON_DRAINING)
+                daemon_free_all(d);
+}
+
+static void daemon_prepare_rules(struct daemon *d)
+{
+        const struct config *c = d->config;
+        const struct reply_limit limits[] = {
+                { "maxSessions", c->limits.sessions_max },
+                { "maxRequestBytes", c->limits.request_bytes_max },
+                { "maxOutputBytes", c->limits.output_bytes_max },
+                { "maxInFlight", c->limits.in_flight_max },
+                { "maxKeysPerRequest", c->limits.keys_per_request_max },
+                { "maxKeyBytes", c->limits.key_bytes_max },
+                { "maxLocksPerSession", c->limits.locks_per_session_max },
+                { "minTtl", c->lock.ttl_min_ms },
+                { "maxTtl", c->lock.ttl_max_ms },
+                { NULL, 0 },
+        };
+
+        _Static_assert(sizeof(limits) == sizeof(d->limits), "DAEMON_LIMITS_N");
+        memcpy(d->limits, limits, sizeof(limits));
+        d->rules = (struct request_rules){
+                .ttl_ms = c->lock.ttl_ms,
+                .ttl_min_ms = c->lock.ttl_min_ms,
+                .ttl_max_ms = c->lock.ttl_max_ms,
+                .retry_count = c->lock.retry_count,
+                .retry_delay_ms = c->lock.retry_delay_ms,
+                .retry_jitter_ms = c->lock.retry_jitter_ms,
+                .keys_max = c->limits.keys_per_request_max,
+                .key_bytes_max = c->limits.key_bytes_max,
+        };
+}
+
+static void daemon_prepare_context(struct daemon *d)
+{
+        d->context = (struct reply_context){
+                .engine = d->engine,
+                .nodes = d->nodes.shown,
+                .version = REDLOCKD_VERSION,
+                .pid = getpid(),
+                .started_ns = clock_now_ns(),
+                .scope = nodes_local(d) ? "host" : "network",
+                .limits = d->limits,
+        };
+}
+
+/* Each client costs a descriptor, and the soft limit is 1024 for the sake of select(2), which is not used here. */
+static void daemon_raise_files(const struct config *config)
+{
+        struct rlimit files;
+
+        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+                return;
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+        if (files.rlim_max < config->limits.sessions_max + NODES_MAX + 32ull)
+                log_warn("only %llu descriptors for limits.maxSessions %u", (unsigned long long)files.rlim_max,
+                         config->limits.sessions_max);
+}
+
+static int daemon_start_engine(struct daemon *d)
+{
+        struct engine_options options = {
+                .nodes_n = d->config->nodes_n,
+                .drift_factor = d->config->lock.drift_factor,
+                .locks_max = d->config->limits.locks_per_session_max,
+                .random = entropy_fill,
+                .random_userdata = &d->entropy,
+        };
+        int r;
+
+        r = engine_new(&d->engine, &options);
+        if (r >= 0)
+                r = nodes_init(d);
+        if (r < 0)
+                log_error("cannot start: %s", strerror(-r));
+        return r;
+}
+
+static int daemon_start_loop(struct daemon *d, const char *socket)
+{
+        struct listener_options options = {
+                .loop = &d->loop,
+                .path = socket,
+                .mode = d->config->listen.mode,
+                .group = d->config->listen.group,
+                .userdata = d,
+                .on_connection = daemon_on_connection,
+        };
+        char error[LISTENER_ERROR_MAX];
+        int r;
+
+        r = wakeup_new(&d->wakeup, &d->loop, daemon_on_wakeup, d);
+        if (r >= 0)
+                r = signals_new(&d->signals, &d->loop, daemon_on_signal, d);
+        if (r < 0) {
+                log_error("cannot start: %s", strerror(-r));
+                return r;
+        }
+        r = listener_new(&d->listener, &options, error);
+        if (r < 0)
+                log_error("%s", error);
+        return r;
+}
+
+static int daemon_start(struct daemon *d, const char *socket)
+{
+        int r;
+
+        daemon_raise_files(d->config);
+        r = daemon_start_engine(d);
+        if (r >= 0)
+                r = daemon_start_loop(d, socket);
+        if (r < 0)
+                return r;
+        daemon_prepare_rules(d);
+        daemon_prepare_context(d);
+        daemon_move(d, DAEMON_RUNNING);
+        if (nodes_local(d))
+                log_info("redlockd " REDLOCKD_VERSION ": scope host (memory: locks between the processes of this host "
+                         "only), socket %s",
+                         socket);
+        else
+                log_info("redlockd " REDLOCKD_VERSION ": scope network, %u nodes, quorum %u, socket %s", d->nodes.n,
+                         d->nodes.n / 2 + 1, socket);
+        nodes_start(d);
+        return 0;
+}
+
+static int daemon_init(struct daemon *d, const struct config *config)
+{
+        struct hash_seed seed;
+        int r;
+
+        d->config = config;
+        TAILQ_INIT(&d->unflushed);
+        entropy_fill(&d->entropy, &seed, sizeof(seed));
+        r = inflight_init(&d->inflight, seed);
+        if (r < 0)
+                return r;
+        r = map_init(&d->peers);
+        if (r < 0)
+                goto fail_inflight;
+        r = uv_loop_init(&d->loop);
+        if (r < 0)
+                goto fail_peers;
+        uv_prepare_init(&d->loop, &d->flush);
+        uv_timer_init(&d->loop, &d->patience);
+        d->flush.data = d->patience.data = d;
+        uv_prepare_start(&d->flush, daemon_flush_cb);
+        return 0;
+fail_peers:
+        map_deinit(&d->peers);
+fail_inflight:
+        inflight_deinit(&d->inflight);
+        return r;
+}
+
+static void daemon_deinit(struct daemon *d)
+{
+        int r = uv_loop_close(&d->loop);
+
+        assert(r == 0);
+        d->engine = engine_free(d->engine);
+        nodes_deinit(d);
+        map_deinit(&d->peers);
+        inflight_deinit(&d->inflight);
+}
+
+int daemon_run(const struct config *config, const char *socket)
+{
+        struct daemon *d = mem_zalloc(sizeof(*d));
+        int r;
+
+        r = d ? daemon_init(d, config) : -ENOMEM;
+        if (r < 0) {
+                log_error("cannot start: %s", strerror(-r));
+                mem_free(d);
+                return r;
+        }
+        r = daemon_start(d, socket);
+        if (r < 0) {
+                daemon_move(d, DAEMON_CLOSING);
+                daemon_close(d);
+        }
+        uv_run(&d->loop, UV_RUN_DEFAULT);
+        daemon_deinit(d);
+        mem_free(d);
+        if (r >= 0)
+                log_info("stopped");
+        return r;
+}

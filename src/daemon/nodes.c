@@ -1,0 +1,199 @@
+/*
+ * The pool of nodes. A command goes to a Redis node by its connection, and its answer comes back from the loop later;
+ * the `memory:` node carries it out on the spot.
+ *
+ * Every command is answered exactly once: what a node does not even take counts as lost, right away.
+ */
+#include "redlockd/daemon/nodes.h"
+
+#include "redlockd/base/mem.h"
+#include "redlockd/daemon/daemon.h"
+#include "redlockd/daemon/pump.h"
+#include "redlockd/net/clock.h"
+#include "redlockd/net/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const node_state_names[] = {
+        [NODE_CONNECTING] = "connecting",
+        [NODE_UP] = "up",
+        [NODE_DOWN] = "down",
+};
+
+/* A node that stays down says so once, not at each try to come back. */
+static void nodes_log(struct node *n, const char *name, enum node_state state, const char *reason)
+{
+        bool news = state != n->state || strcmp(reason, n->reason) != 0;
+
+        if (state == NODE_CONNECTING) {
+                log_debug("node %s: connecting", name);
+                return;
+        }
+        if (news && state == NODE_UP)
+                log_info("node %s: up", name);
+        else if (news)
+                log_warn("node %s: %s: %s", name, node_state_names[state], reason);
+        n->state = state;
+        snprintf(n->reason, sizeof(n->reason), "%s", reason);
+}
+
+static void nodes_on_state(void *userdata, unsigned node, enum node_state state, const char *reason)
+{
+        struct daemon *d = userdata;
+        struct event event = { .kind = EVENT_NODE };
+
+        nodes_log(&d->nodes.all[node], d->nodes.shown[node].name, state, reason);
+        event.node.node = node;
+        event.node.state = state;
+        event.node.reason = reason;
+        pump_post(d, &event);
+}
+
+static void nodes_on_answer(void *userdata, unsigned node, uint64_t round, const struct answer *answer)
+{
+        struct event event = { .kind = EVENT_ANSWER };
+
+        event.answer.node = node;
+        event.answer.round = round;
+        event.answer.answer = *answer;
+        pump_post(userdata, &event);
+}
+
+static int nodes_new_redis(struct daemon *d, unsigned node)
+{
+        const struct config *config = d->config;
+        struct redis_options options = {
+                .loop = &d->loop,
+                .node = node,
+                .address = &config->nodes[node].address,
+                .key_prefix = config->lock.key_prefix,
+                .connect_timeout_ms = config->redis.connect_timeout_ms,
+                .reconnect_min_ms = config->redis.reconnect_min_ms,
+                .reconnect_max_ms = config->redis.reconnect_max_ms,
+                .userdata = d,
+                .on_state = nodes_on_state,
+                .on_answer = nodes_on_answer,
+        };
+        int r;
+
+        r = redis_new(&d->nodes.all[node].redis, &options);
+        if (r >= 0)
+                ++d->nodes.open_n;
+        return r;
+}
+
+int nodes_init(struct daemon *d)
+{
+        const struct config_node *configured = d->config->nodes;
+        struct nodes *nodes = &d->nodes;
+        int r;
+
+        nodes->all = mem_zalloc_n(d->config->nodes_n, sizeof(*nodes->all));
+        nodes->shown = mem_zalloc_n(d->config->nodes_n, sizeof(*nodes->shown));
+        if (!nodes->all || !nodes->shown)
+                return -ENOMEM;
+        for (nodes->n = 0; nodes->n < d->config->nodes_n; ++nodes->n) {
+                nodes->all[nodes->n].state = NODE_CONNECTING;
+                nodes->shown[nodes->n].name = configured[nodes->n].name;
+                nodes->shown[nodes->n].url = configured[nodes->n].address.shown;
+                if (configured[nodes->n].address.kind == ADDRESS_MEMORY)
+                        r = memory_new(&nodes->memory);
+                else
+                        r = nodes_new_redis(d, nodes->n);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+void nodes_deinit(struct daemon *d)
+{
+        assert(d->nodes.open_n == 0);
+        d->nodes.memory = memory_free(d->nodes.memory);
+        d->nodes.all = mem_free(d->nodes.all);
+        d->nodes.shown = mem_free(d->nodes.shown);
+}
+
+bool nodes_local(const struct daemon *d)
+{
+        return d->nodes.memory != NULL;
+}
+
+void nodes_start(struct daemon *d)
+{
+        unsigned i;
+
+        if (nodes_local(d))
+                nodes_on_state(d, 0, NODE_UP, "");
+        for (i = 0; i < d->nodes.n; ++i)
+                if (d->nodes.all[i].redis)
+                        redis_start(d->nodes.all[i].redis);
+}
+
+void nodes_send(struct daemon *d, const struct command *command)
+{
+        struct node *node = &d->nodes.all[command->node];
+        struct answer answer = { .verdict = ANSWER_UNSENT };
+
+        if (nodes_local(d)) {
+                memory_execute(d->nodes.memory, command, clock_now_ns() / 1000000, &answer);
+        } else if (node->redis && redis_send(node->redis, command) >= 0) {
+                node->unflushed = true;
+                return;
+        }
+        nodes_on_answer(d, command->node, command->round, &answer);
+}
+
+bool nodes_flush(struct daemon *d)
+{
+        bool any = false;
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i) {
+                if (!d->nodes.all[i].unflushed)
+                        continue;
+                d->nodes.all[i].unflushed = false;
+                any = true;
+                if (d->nodes.all[i].redis)
+                        redis_flush(d->nodes.all[i].redis);
+        }
+        return any;
+}
+
+void nodes_show(struct daemon *d)
+{
+        const struct redis *redis;
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i) {
+                redis = d->nodes.all[i].redis;
+                d->nodes.shown[i].redis_version = redis ? redis_version(redis) : NULL;
+                d->nodes.shown[i].run_id = redis ? redis_run_id(redis) : NULL;
+                d->nodes.shown[i].rtt_us = redis ? redis_rtt_us(redis) : 0;
+        }
+}
+
+static void nodes_on_closed(void *userdata, unsigned node)
+{
+        struct daemon *d = userdata;
+
+        --d->nodes.open_n;
+}
+
+void nodes_close(struct daemon *d)
+{
+        struct redis *redis;
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i) {
+                redis = d->nodes.all[i].redis;
+                if (!redis)
+                        continue;
+                /* First forgotten, then closed: what is answered meanwhile may ask for a command to it. */
+                d->nodes.all[i].redis = NULL;
+                redis_close(redis, nodes_on_closed);
+        }
+}

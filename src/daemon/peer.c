@@ -1,0 +1,337 @@
+/*
+ * One client's connection: the engine's session, as seen from the wire.
+ *
+ *      bytes -> line -> struct wire_request -> EVENT_REQUEST      (an error found on the way is answered here)
+ *      struct reply -> line -> bytes
+ *
+ *      OPEN -> GONE -> (closed)
+ *
+ * GONE: nothing is read any more and the engine knows; it cancels and frees, and its last word for the session is
+ * EFFECT_CLOSE. Until then the peer stays, since replies that are due are still printed.
+ */
+#include "redlockd/daemon/peer.h"
+
+#include "redlockd/base/mem.h"
+#include "redlockd/daemon/inflight.h"
+#include "redlockd/daemon/pump.h"
+#include "redlockd/net/client.h"
+#include "redlockd/net/clock.h"
+#include "redlockd/net/log.h"
+#include "redlockd/wire/line.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PEER_TURN_NS 1000000 /* how long one client's lines are worked on before the others have their turn */
+
+struct peer {
+        struct daemon *daemon;
+        struct map_link link;
+        uint64_t number;
+        struct client *client;
+        struct line_reader lines;
+        uint64_t inflight_n;
+        unsigned entered_n; /* callbacks of the client that are under way: they free it when they leave */
+        bool gone;
+        bool closed;
+        bool unflushed; /* is in daemon->unflushed */
+        TAILQ_ENTRY(peer) unflushed_link;
+};
+
+static uint64_t peer_hash(const struct daemon *d, uint64_t number)
+{
+        return hash_u64(&d->inflight.seed, number, 1);
+}
+
+struct peer *peer_find(const struct daemon *d, uint64_t number)
+{
+        struct map_link *link;
+        struct peer *p;
+
+        for (link = map_first(&d->peers, peer_hash(d, number)); link; link = map_next(link)) {
+                p = container_of(link, struct peer, link);
+                if (p->number == number)
+                        return p;
+        }
+        return NULL;
+}
+
+/* What a client sends can end its own session, and with that the object under the feet of who called. */
+static void peer_enter(struct peer *p)
+{
+        ++p->entered_n;
+}
+
+static void peer_leave(struct peer *p)
+{
+        if (--p->entered_n == 0 && p->closed)
+                mem_free(p);
+}
+
+/* After something was printed, or could not be: r is what the printing returned. */
+static void peer_printed(struct peer *p, int r)
+{
+        if (r < 0) {
+                peer_end(p, strerror(-r));
+        } else if (!p->unflushed) {
+                p->unflushed = true;
+                TAILQ_INSERT_TAIL(&p->daemon->unflushed, p, unflushed_link);
+        }
+}
+
+static void peer_error(struct peer *p, const char *id, const struct wire_error *error)
+{
+        enum error_name name = error->name;
+
+        if (name == ERROR_PARSE || name == ERROR_INVALID_REQUEST || name == ERROR_TOO_LARGE)
+                ++p->daemon->context.malformed;
+        peer_printed(p, reply_print_error(client_output(p->client), id, error));
+}
+
+void peer_reply(struct peer *p, const struct reply *reply)
+{
+        struct inflight_request *request = inflight_find(&p->daemon->inflight, reply->request);
+        const struct reply_context *context = pump_context(p->daemon, clock_now_ns());
+
+        assert(request && request->session == p->number);
+        if (reply->method == METHOD_NODES)
+                nodes_show(p->daemon);
+        if (!request->notification)
+                peer_printed(p, reply_print(client_output(p->client), context, request->id, reply));
+        inflight_free(&p->daemon->inflight, request);
+        --p->inflight_n;
+}
+
+void peer_notice(struct peer *p, const struct notice *notice)
+{
+        const struct reply_context *context = pump_context(p->daemon, clock_now_ns());
+
+        peer_printed(p, reply_print_notice(client_output(p->client), context, notice));
+}
+
+/*
+ * What only the daemon can know to be wrong with a request. The limit is for those that may stay open (add, extend,
+ * free, reset): who has as many as it may must still be able to cancel one.
+ */
+static bool peer_admits(struct peer *p, const struct wire_request *parsed, struct wire_error *ret_error)
+{
+        uint32_t inflight_max = p->daemon->config->limits.in_flight_max;
+
+        if (!parsed->notification && inflight_find_id(&p->daemon->inflight, p->number, parsed->id)) {
+                *ret_error = (struct wire_error){ .name = ERROR_INVALID_REQUEST };
+                snprintf(ret_error->message, sizeof(ret_error->message), "A request with this id is not answered yet.");
+                return false;
+        }
+        if (parsed->request.method <= METHOD_RESET && p->inflight_n >= inflight_max) {
+                *ret_error = (struct wire_error){ .name = ERROR_LIMIT, .what = "maxInFlight", .limit = inflight_max };
+                snprintf(ret_error->message, sizeof(ret_error->message),
+                         "More than %u requests that are not answered yet.", inflight_max);
+                return false;
+        }
+        return true;
+}
+
+static void peer_post(struct peer *p, struct wire_request *parsed)
+{
+        struct daemon *d = p->daemon;
+        struct inflight_request *cancelled, *request;
+        struct event event = { .kind = EVENT_REQUEST };
+        int r;
+
+        event.request = parsed->request;
+        event.request.session = p->number;
+        event.request.id = d->last_request + 1;
+        event.request.cancel_id = 0;
+        cancelled = parsed->cancel_id ? inflight_find_id(&d->inflight, p->number, parsed->cancel_id) : NULL;
+        if (cancelled)
+                event.request.cancel_id = cancelled->number;
+
+        r = inflight_new(&d->inflight, event.request.id, p->number, parsed->id, parsed->notification, &request);
+        if (r < 0) {
+                peer_end(p, strerror(-r));
+                return;
+        }
+        ++d->last_request;
+        ++p->inflight_n;
+        pump_post(d, &event);
+}
+
+static void peer_line(struct peer *p, struct text line)
+{
+        struct wire_request parsed;
+        struct wire_error error;
+        int r;
+
+        r = wire_request_parse(line, &p->daemon->rules, &parsed);
+        if (r < 0) {
+                peer_end(p, strerror(-r));
+                return;
+        }
+        error = parsed.error;
+        if (error.name == ERROR_NONE && peer_admits(p, &parsed, &error))
+                peer_post(p, &parsed);
+        else if (!parsed.notification)
+                peer_error(p, parsed.id, &error);
+        wire_request_deinit(&parsed);
+}
+
+static void peer_too_large(struct peer *p)
+{
+        uint32_t max = p->daemon->config->limits.request_bytes_max;
+        struct wire_error error = { .name = ERROR_TOO_LARGE, .what = "maxRequestBytes", .limit = max };
+
+        snprintf(error.message, sizeof(error.message), "A line of more than %u bytes.", max);
+        peer_error(p, "null", &error);
+}
+
+static void peer_on_bytes(void *userdata, struct text *bytes)
+{
+        uint64_t end_ns = clock_now_ns() + PEER_TURN_NS;
+        struct peer *p = userdata;
+        struct text line;
+        int r;
+
+        peer_enter(p);
+        /* What a client asks for may be much longer than the question: no more of them than it reads answers. */
+        while (!p->gone && !client_full(p->client)) {
+                r = line_next(&p->lines, bytes, &line);
+                if (r == LINE_NONE)
+                        break;
+                if (r == LINE_COMPLETE)
+                        peer_line(p, line);
+                else if (r == LINE_TOO_LARGE)
+                        peer_too_large(p);
+                else
+                        peer_end(p, strerror(-r));
+                if (clock_now_ns() >= end_ns)
+                        break;
+        }
+        peer_leave(p);
+}
+
+static void peer_on_end(void *userdata, const char *reason)
+{
+        struct peer *p = userdata;
+        struct wire_error error = { .name = ERROR_PARSE, .message = "unfinished line" };
+
+        peer_enter(p);
+        if (!reason && line_unfinished(&p->lines))
+                peer_error(p, "null", &error);
+        peer_end(p, reason);
+        peer_leave(p);
+}
+
+/* One line that says why, then the connection is closed. */
+static void peer_refuse(struct daemon *d, struct client *client)
+{
+        uint32_t max = d->config->limits.sessions_max;
+        struct wire_error error = { .name = ERROR_LIMIT, .what = "maxSessions", .limit = max };
+
+        snprintf(error.message, sizeof(error.message), "More than %u sessions.", max);
+        log_debug("refused a client of process %d: maxSessions", (int)client_peer(client).pid);
+        if (reply_print_error(client_output(client), "null", &error) < 0)
+                log_warn("refused a client without a word: no memory");
+        client_finish(client);
+}
+
+static void peer_start(struct peer *p)
+{
+        struct client_peer peer = client_peer(p->client);
+        struct event event = { .kind = EVENT_SESSION_OPENED };
+
+        log_debug("session %llu: process %d of user %u", (unsigned long long)p->number, (int)peer.pid,
+                  (unsigned)peer.uid);
+        event.opened.session = p->number;
+        event.opened.pid = peer.pid;
+        event.opened.uid = peer.uid;
+        event.opened.gid = peer.gid;
+        peer_enter(p);
+        pump_post(p->daemon, &event);
+        if (!p->closed)
+                client_start(p->client);
+        peer_leave(p);
+}
+
+void peer_open(struct daemon *d, int fd)
+{
+        struct client_options options = {
+                .loop = &d->loop,
+                .output_max = d->config->limits.output_bytes_max,
+                .on_bytes = peer_on_bytes,
+                .on_end = peer_on_end,
+        };
+        struct peer *p;
+        int r;
+
+        p = mem_zalloc(sizeof(*p));
+        if (!p) {
+                log_warn("client not taken: %s", strerror(ENOMEM));
+                close(fd);
+                return;
+        }
+        options.userdata = p;
+        r = client_new(&p->client, fd, &options);
+        if (r < 0 || d->peers.n >= d->config->limits.sessions_max) {
+                if (r < 0)
+                        log_warn("client not taken: %s", strerror(-r));
+                else
+                        peer_refuse(d, p->client);
+                mem_free(p);
+                return;
+        }
+        p->daemon = d;
+        p->number = ++d->last_session;
+        line_init(&p->lines, d->config->limits.request_bytes_max);
+        map_link(&d->peers, &p->link, peer_hash(d, p->number));
+        peer_start(p);
+}
+
+void peer_flush(struct peer *p)
+{
+        if (p->unflushed)
+                TAILQ_REMOVE(&p->daemon->unflushed, p, unflushed_link);
+        p->unflushed = false;
+        client_flush(p->client);
+}
+
+void peer_end(struct peer *p, const char *reason)
+{
+        struct event event = { .kind = EVENT_SESSION_GONE };
+
+        if (p->gone)
+                return;
+        p->gone = true;
+        if (reason)
+                log_info("session %llu: %s", (unsigned long long)p->number, reason);
+        else
+                log_debug("session %llu: closed", (unsigned long long)p->number);
+        client_stop(p->client);
+        event.gone.session = p->number;
+        pump_post(p->daemon, &event);
+}
+
+struct peer *peer_close(struct peer *p)
+{
+        if (!p)
+                return NULL;
+        assert(p->inflight_n == 0);
+        p->gone = p->closed = true;
+        if (p->unflushed)
+                TAILQ_REMOVE(&p->daemon->unflushed, p, unflushed_link);
+        map_unlink(&p->daemon->peers, &p->link);
+        client_finish(p->client);
+        line_deinit(&p->lines);
+        return p->entered_n > 0 ? NULL : mem_free(p);
+}
+
+void peer_end_all(struct daemon *d)
+{
+        struct map_link *link;
+
+        assert(d->popping); /* else sessions would leave the map while we walk it */
+        for (link = map_any(&d->peers); link; link = map_after(&d->peers, link))
+                peer_end(container_of(link, struct peer, link), NULL);
+}
