@@ -18,7 +18,6 @@ SEED = 1
 # name: (file, the line as it is, the fault in its place)
 MUTANTS = {
     "quorum-minus-one": ("quorum.c", "return nodes_n / 2 + 1;", "return nodes_n / 2 + nodes_n % 2;"),
-    "vote-overwritten": ("quorum.c", "if ((q->granted | q->refused) & bit)", "q->refused &= ~bit;\n        if (q->granted & bit)"),
     "late-answer-counted": ("round.c", "                r->votes[node] = VOTE_TIMEOUT;\n                quorum_vote(&r->ballot, node, false);",
                             "                r->votes[node] = VOTE_TIMEOUT;\n                quorum_vote(&r->ballot, node, true);"),
     "no-node-timeout": ("round.c", "        heap_set(&e->deadlines, &r->timeout, e->now_ns + validity_node_timeout_ms(ttl_ms) * NS_PER_MS);",
@@ -51,8 +50,6 @@ MUTANTS = {
     "order-of-a-session-lost": ("call.c", "                        claim->earlier = last;\n                        last->later = claim;\n                        ++c->behind_n;", "                        ;"),
     "lapsed-lock-still-held": ("lock.c", "        if (l->state == LOCK_HELD) {\n                lock_lapse(e, l);",
                                "        if (l->state == LOCK_HELD) {\n                if (e->now_ns < l->valid_until_ns + 30 * NS_PER_MS) {\n                        heap_set(&e->deadlines, &l->end, l->valid_until_ns + 30 * NS_PER_MS);\n                        return;\n                }\n                lock_lapse(e, l);"),
-    "lapsed-key-open-too-early": ("lock.c", "        l->resource->holder = NULL;\n        resource_wake(e, l->resource);",
-                                  "        l->resource->holder = NULL;\n        resource_wake(e, l->resource);"),
     "key-open-while-held": ("lock.c", "        l->resource->holder = l;\n        map_link", "        l->resource->holder = NULL;\n        map_link"),
     "overtaken-extension-granted": ("take.c", "        } else if (take_overtaken(e, c)) {\n                take_repeat(e, c);", ""),
     "deadlines-after-the-answer": ("engine.c", "        engine_pass_deadlines(e);\n        engine_on_event(e, ev);", "        engine_on_event(e, ev);\n        engine_pass_deadlines(e);"),
@@ -65,7 +62,6 @@ MUTANTS = {
     "release-before-validity-ends": ("lock.c", "                if (e->now_ns < l->valid_until_ns) {", "                if (false) {"),
     "told-too-late": ("lock.c", "        return l->valid_until_ns - margin_ms * NS_PER_MS;", "        return l->valid_until_ns + margin_ms * NS_PER_MS;"),
 }
-del MUTANTS["lapsed-key-open-too-early"]
 
 
 def main():

@@ -15,6 +15,7 @@
 
 #define WATCH_SESSIONS_MAX 128
 #define WATCH_SLACK_NS     (2 * NS_PER_MS)
+#define WATCH_LAPSE_NS     (6 * NS_PER_MS) /* a lock may lapse this much before its validity ends */
 
 struct belief {
         unsigned session; /* 0: nobody believes in the key */
@@ -48,6 +49,11 @@ struct watch {
         } * tokens;
         size_t tokens_n, tokens_size;
         uint64_t effects_n;
+        struct {
+                char value[TOKEN_TEXT_LEN + 1];
+                uint64_t at_ns;
+                uint64_t timeout_ms;
+        } asked_nodes[WORLD_HOSTS_MAX][WATCH_KEYS_MAX]; /* the latest TAKE of each host for each key */
         struct watch_counts counts;
         char verdict[256];
 };
@@ -272,6 +278,16 @@ static void check_budget(struct watch *w, const struct asked *a)
                          (unsigned long long)((w->world->now_ns - from_ns) / NS_PER_MS));
 }
 
+static void check_timely(struct watch *w, unsigned host, unsigned key, const char *value)
+{
+        uint64_t since_ns = w->world->now_ns - w->asked_nodes[host - 1][key].at_ns;
+
+        if (strcmp(w->asked_nodes[host - 1][key].value, value) == 0 &&
+            since_ns > w->asked_nodes[host - 1][key].timeout_ms * NS_PER_MS * 101 / 100)
+                violated(w, "timely: %s was granted %llu ms after the nodes were asked", watch_key(key),
+                         (unsigned long long)(since_ns / NS_PER_MS));
+}
+
 static void watch_granted(struct watch *w, const struct reply *r, const struct asked *a, const struct reply_item *item)
 {
         unsigned key = watch_number(item->key), host = host_of(w, r->session);
@@ -280,6 +296,8 @@ static void watch_granted(struct watch *w, const struct reply *r, const struct a
 
         if (until_ns <= w->world->now_ns)
                 violated(w, "alive: %s has %s with no validity left", trace_name(r->session), watch_key(key));
+        if (item->outcome != OUTCOME_HELD)
+                check_timely(w, host, key, item->value);
         switch (item->outcome) {
         case OUTCOME_ACQUIRED:
         case OUTCOME_REACQUIRED:
@@ -384,6 +402,28 @@ static void watch_on_close(void *userdata, unsigned session)
                                  (unsigned long long)i + 1);
 }
 
+static void watch_on_command(void *userdata, unsigned host, const struct command *command)
+{
+        struct watch *w = userdata;
+        unsigned i;
+
+        for (i = 0; i < command->acquire_n; ++i) {
+                unsigned key = watch_number(command->items[i].key);
+                const struct belief *b = &w->beliefs[key];
+
+                if (b->session && host_of(w, b->session) == host && b->until_ns > w->world->now_ns + WATCH_LAPSE_NS)
+                        violated(w, "quiet: h%u asks for %s, and its own %s holds it", host, watch_key(key),
+                                 trace_name(b->session));
+        }
+        for (i = 0; i < command->items_n && command->kind == COMMAND_TAKE; ++i) {
+                unsigned key = watch_number(command->items[i].key);
+
+                memcpy(w->asked_nodes[host - 1][key].value, command->items[i].value, TOKEN_TEXT_LEN + 1);
+                w->asked_nodes[host - 1][key].at_ns = w->world->now_ns;
+                w->asked_nodes[host - 1][key].timeout_ms = validity_node_timeout_ms(command->ttl_ms);
+        }
+}
+
 static void watch_on_step(void *userdata, unsigned host, unsigned effects_n)
 {
         struct watch *w = userdata;
@@ -427,5 +467,6 @@ struct world_watch watch_callbacks(struct watch *w)
                                      .on_notice = watch_on_notice,
                                      .on_end = watch_on_end,
                                      .on_close = watch_on_close,
+                                     .on_command = watch_on_command,
                                      .on_step = watch_on_step };
 }

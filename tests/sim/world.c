@@ -180,9 +180,12 @@ static void world_send_parcel(struct world *w, struct parcel *p, uint64_t *last_
 
 static void world_send(struct world *w, unsigned host, const struct command *command)
 {
+        const struct world_watch *watch = w->options.watch;
         struct sim_host *h = &w->hosts[host];
         struct parcel *p;
 
+        if (watch && watch->on_command)
+                watch->on_command(watch->userdata, host + 1, command);
         if (w->nodes[command->node].refuses || !h->connected[command->node]) {
                 struct event ev = { .kind = EVENT_ANSWER,
                                     .now_ns = world_host_ns(w, host + 1, w->now_ns),

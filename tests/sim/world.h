@@ -37,6 +37,7 @@ struct world_watch {
         void (*on_notice)(void *userdata, const struct notice *notice);
         void (*on_end)(void *userdata, unsigned session);   /* its process is gone */
         void (*on_close)(void *userdata, unsigned session); /* ... and its last effect was popped */
+        void (*on_command)(void *userdata, unsigned host, const struct command *command);
         void (*on_step)(void *userdata, unsigned host, unsigned effects_n);
 };
 
