@@ -106,8 +106,8 @@ check-format: ## the formatting of every C file (clang-format 14, Debian 12's)
 check-tidy: all ## the layers, the core's purity, and clang-tidy
 	@tests/tidy.sh $(BUILD)
 
-check: deps ## every test; the two that need no build first
-	@$(MAKE) --no-print-directory check-format check-tidy check-unit check-sim check-net check-e2e
+check: deps ## every test, the cheap ones first
+	@$(MAKE) --no-print-directory check-format check-tidy check-unit check-sim swarm check-net check-e2e
 
 run: deps ## set up what is missing, build, and start a broker of this host's processes (memory: node)
 	@$(MAKE) --no-print-directory all

@@ -125,21 +125,17 @@ static void call_link(struct engine *e, struct call *c)
 
         for (i = 0; i < c->claims_n; ++i) {
                 struct claim *claim = &c->claims[i], *last = claim_find_last(s, claim->resource);
-                const struct lock *l = lock_find(e, s, claim->resource);
 
                 if (last) {
                         claim->earlier = last;
                         last->later = claim;
                         ++c->behind_n;
-                } else if (call_takes(c) && !(l && l->state == LOCK_HELD)) {
-                        ++c->asked_n;
                 }
                 if (call_takes(c))
                         resource_enqueue(claim->resource, claim);
         }
         TAILQ_INSERT_TAIL(&s->calls, c, entry);
         ++e->calls_n;
-        s->asked_n += c->asked_n;
 }
 
 static int call_new(struct engine *e, struct session *s, const struct request *request, struct call **ret_call)
@@ -255,13 +251,8 @@ void call_admit(struct engine *e, const struct request *request)
                 call_do_at_once(e, s, c, request);
         } else {
                 call_link(e, c);
-                if (s->held_n + s->asked_n > e->options.locks_max && c->asked_n > 0) {
-                        c->reply.limit = "maxLocksPerSession";
-                        c->reply.limit_value = e->options.locks_max;
-                        call_finish(e, c, ERROR_LIMIT);
-                } else if (gives || c->behind_n == 0) {
+                if (gives || c->behind_n == 0)
                         call_set_ready(e, c);
-                }
         }
 }
 
@@ -352,7 +343,6 @@ void call_finish(struct engine *e, struct call *c, enum error_name error)
         c->session = NULL;
         TAILQ_REMOVE(&s->calls, c, entry);
         --e->calls_n;
-        s->asked_n -= c->asked_n;
         for (i = 0; i < c->claims_n; ++i)
                 claim_leave(e, &c->claims[i]);
         c->reply.session = c->session_id;

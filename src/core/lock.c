@@ -64,6 +64,7 @@ int lock_new(struct engine *e, struct session *s, struct resource *r, uint32_t t
         l->state = LOCK_TAKING;
         l->resource = resource_ref_known(r);
         l->session = s;
+        ++s->taking_n;
         l->end.kind = DEADLINE_LOCK;
         l->ttl_ms = l->ttl_max_ms = ttl_ms;
         lock_draw_value(e, l);
@@ -127,6 +128,7 @@ void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t vali
         if (lapsed)
                 lock_leave(e, lapsed);
         lock_move(l, LOCK_HELD);
+        --l->session->taking_n;
         l->since_ns = e->now_ns;
         l->resource->holder = l;
         map_link(&e->locks, &l->link, lock_hash(e, l->session, l->resource));
@@ -188,7 +190,9 @@ void lock_leave(struct engine *e, struct lock *l)
 
         lock_move(l, LOCK_LEAVING);
         heap_clear(&e->deadlines, &l->end);
-        if (was == LOCK_HELD) {
+        if (was == LOCK_TAKING) {
+                --l->session->taking_n;
+        } else if (was == LOCK_HELD) {
                 session_unlink_held(l->session, l);
                 --e->held_n;
         } else if (was == LOCK_LAPSED) {

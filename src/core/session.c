@@ -7,6 +7,7 @@
 #include "redlockd/base/mem.h"
 #include "redlockd/core/call.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/resource.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -63,7 +64,7 @@ struct session *session_free(struct engine *e, struct session *s)
         if (!s)
                 return NULL;
         assert(TAILQ_EMPTY(&s->calls) && TAILQ_EMPTY(&s->held) && TAILQ_EMPTY(&s->lapsed));
-        assert(s->asked_n == 0);
+        assert(s->taking_n == 0);
         outgoing_unlink(e, &s->close_out);
         return mem_free(s);
 }
@@ -82,9 +83,13 @@ void session_unlink_held(struct session *s, struct lock *l)
 
 void session_link_lapsed(struct engine *e, struct session *s, struct lock *l)
 {
+        struct lock *oldest;
+
         TAILQ_INSERT_TAIL(&s->lapsed, l, in_session);
-        if (++s->lapsed_n > e->options.locks_max)
-                lock_leave(e, TAILQ_FIRST(&s->lapsed));
+        oldest = TAILQ_FIRST(&s->lapsed);
+        /* One whose validity has not ended yet still keeps its key from others. */
+        if (++s->lapsed_n > e->options.locks_max && oldest->resource->holder != oldest)
+                lock_leave(e, oldest);
 }
 
 void session_unlink_lapsed(struct session *s, struct lock *l)

@@ -221,26 +221,26 @@ static int take_start(struct engine *e, struct call *c)
         return 0;
 }
 
-static bool take_needs_nothing(const struct engine *e, const struct call *c)
+/* How many of its keys it does not hold. */
+static uint32_t take_count_new(const struct engine *e, const struct call *c)
 {
+        uint32_t n = 0;
         size_t i;
 
-        if (c->method == METHOD_EXTEND)
-                return false;
         for (i = 0; i < c->claims_n; ++i)
-                if (!claim_held(e, &c->claims[i]))
-                        return false;
-        return true;
+                n += claim_held(e, &c->claims[i]) == NULL;
+        return n;
 }
 
-static bool take_acquires(const struct engine *e, const struct call *c)
+/* With all that it asks for now, and all that is under way, its session would have too many locks. */
+static bool take_refuse_limit(struct engine *e, struct call *c, uint32_t new_n)
 {
-        size_t i;
-
-        for (i = 0; i < c->claims_n; ++i)
-                if (!claim_held(e, &c->claims[i]))
-                        return true;
-        return false;
+        if (new_n == 0 || (uint64_t)c->session->held_n + c->session->taking_n + new_n <= e->options.locks_max)
+                return false;
+        c->reply.limit = "maxLocksPerSession";
+        c->reply.limit_value = e->options.locks_max;
+        take_finish(e, c, ERROR_LIMIT);
+        return true;
 }
 
 /* Everything is held: the reply. */
@@ -286,6 +286,8 @@ static bool take_waits_for_own(struct engine *e, struct call *c)
 
 void take_try(struct engine *e, struct call *c)
 {
+        uint32_t new_n;
+
         if (c->state != CALL_WAITING)
                 return;
         take_forget_marks(c);
@@ -295,11 +297,12 @@ void take_try(struct engine *e, struct call *c)
         if (c->counted && !c->repeated)
                 ++c->attempts;
         c->repeated = false;
-        if (take_refuse_strict(e, c))
+        new_n = take_count_new(e, c);
+        if (take_refuse_strict(e, c) || take_refuse_limit(e, c, new_n))
                 return;
-        if (take_needs_nothing(e, c)) {
+        if (new_n == 0 && c->method == METHOD_ADD) {
                 take_succeed(e, c);
-        } else if (e->draining && take_acquires(e, c)) {
+        } else if (e->draining && new_n > 0) {
                 take_finish(e, c, ERROR_STOPPING);
         } else if (take_mark_taken(e, c)) {
                 take_fail(e, c, ERROR_LOCKED);

@@ -250,7 +250,13 @@ static void redis_on_hello(struct redis *r, const struct redis_owed *owed, const
 static void redis_read_error(struct redis *r, const struct redis_owed *owed, const struct redis_value *value,
                              char ret_words[NODE_REASON_MAX], struct answer *ret_answer)
 {
+        char *where;
+
         redis_hello_words(ret_words, NODE_REASON_MAX, value->text);
+        /* Redis says where in the script it happened, which helps nobody who reads of it. */
+        where = strstr(ret_words, " script: ");
+        if (where)
+                *where = '\0';
         if (!owed->by_text && strncmp(ret_words, "NOSCRIPT", strlen("NOSCRIPT")) == 0) {
                 r->facts.scripts[owed->kind == REDIS_OWED_TAKE ? COMMAND_TAKE : COMMAND_RELEASE].by_text = true;
                 *ret_answer = (struct answer){ .verdict = ANSWER_AGAIN };

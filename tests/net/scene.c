@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+unsigned scene_timeout_ms = SCENE_TIMEOUT_MS;
+
 __attribute__((format(printf, 2, 3))) static void scene_log(struct scene *s, const char *format, ...)
 {
         va_list args;
@@ -82,13 +84,14 @@ void scene_init(struct scene *s)
                 .node = 3,
                 .address = &s->address,
                 .key_prefix = "",
-                .connect_timeout_ms = SCENE_TIMEOUT_MS,
+                .connect_timeout_ms = scene_timeout_ms,
                 .reconnect_min_ms = 1,
                 .reconnect_max_ms = 10,
                 .userdata = s,
                 .on_state = scene_on_state,
                 .on_answer = scene_on_answer,
         };
+        scene_timeout_ms = SCENE_TIMEOUT_MS;
         signal(SIGPIPE, SIG_IGN);
         ck_assert_int_eq(uv_loop_init(&s->loop), 0);
         uv_prepare_init(&s->loop, &s->flush);

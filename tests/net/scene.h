@@ -15,8 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCENE_TIMEOUT_MS 150
-#define SCENE_LATE       "down no answer for 150 ms"
+#define SCENE_TIMEOUT_MS 20000 /* for who waits for none */
+#define SCENE_SHORT_MS   300
+#define SCENE_LATE       "down no answer for 300 ms"
 #define SCENE_VALUE      "0123456789abcdef0123456789abcdef"
 #define SCENE_VALUE_B    "fedcba9876543210fedcba9876543210"
 
@@ -39,6 +40,9 @@ struct scene {
         /* called after a line was added, with that line: what a caller does in his callback */
         void (*react)(struct scene *s, const char *line);
 };
+
+/* The time-out of the next scene's node, where it is not to be SCENE_TIMEOUT_MS: for that scene only. */
+extern unsigned scene_timeout_ms;
 
 /* The loop, and the options that scenes share. Nothing is connected yet. */
 void scene_init(struct scene *s);

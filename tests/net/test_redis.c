@@ -215,6 +215,7 @@ START_TEST(an_address_that_swallows_connections_lets_the_next_one_have_its_turn)
         struct scene s;
         int fds[SCENE_HOLE_N];
 
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_init(&s);
         fake_redis_bind_tcp(&s.fake, &s.loop, "127.0.0.1");
         fake_redis_listen(&s.fake);
@@ -271,6 +272,7 @@ START_TEST(a_hang_in_the_introduction_times_out)
 {
         struct scene s;
 
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_ready(&s);
         s.fake.mute = true;
         scene_start(&s);
@@ -286,6 +288,7 @@ START_TEST(a_hang_in_resolving_times_out)
 {
         struct scene s;
 
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_init(&s);
         fake_redis_bind_tcp(&s.fake, &s.loop, "127.0.0.1");
         fake_redis_listen(&s.fake);
@@ -310,6 +313,7 @@ START_TEST(a_hang_is_given_up_by_reset_and_what_is_owed_is_lost_in_order)
 {
         struct scene s;
 
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_up(&s);
         s.react = send_on_down;
         scene_take(&s, 1);
@@ -335,6 +339,7 @@ START_TEST(an_idle_connection_is_asked_and_given_up_when_it_does_not_answer)
 {
         struct scene s;
 
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_up(&s);
         scene_until(&s, fake_redis_count(&s.fake, "PING") >= 3);
         fake_redis_rule(&s.fake, "PING", "");
@@ -357,7 +362,7 @@ static void standstill_cb(uv_check_t *check)
         if (fake_redis_count(&s->fake, "EVALSHA") == 0)
                 return;
         uv_check_stop(check);
-        until = clock_now_ns() + UINT64_C(3000000) * SCENE_TIMEOUT_MS;
+        until = clock_now_ns() + UINT64_C(3000000) * SCENE_SHORT_MS;
         while (clock_now_ns() < until)
                 continue;
 }
@@ -372,6 +377,7 @@ START_TEST(an_answer_that_lay_there_while_this_process_stood_still_counts)
         uv_check_t check;
         struct scene s;
 
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_up(&s);
         fake_redis_rule(&s.fake, "EVALSHA", "*3\r\n:1\r\n:0\r\n:5\r\n");
         uv_check_init(&s.loop, &check);
@@ -391,6 +397,7 @@ START_TEST(a_unix_socket_that_stalls_is_kept)
 {
         struct scene s;
 
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_up_unix(&s);
         scene_take(&s, 1);
         scene_release(&s, 2);
@@ -416,6 +423,7 @@ START_TEST(a_unix_socket_that_breaks_while_it_stalls_loses_what_it_owes)
 {
         struct scene s;
 
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_up_unix(&s);
         scene_take(&s, 1);
         scene_release(&s, 2);

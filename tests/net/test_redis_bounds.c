@@ -54,7 +54,6 @@ END_TEST
 static void scene_up_deaf(struct scene *s)
 {
         scene_init(s);
-        s->options.connect_timeout_ms = 60000;
         fake_redis_bind_tcp(&s->fake, &s->loop, "127.0.0.1");
         fake_redis_listen(&s->fake);
         scene_node_tcp(s, NULL, s->fake.port);

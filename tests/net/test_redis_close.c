@@ -137,6 +137,7 @@ START_TEST(a_stalled_unix_socket_can_be_closed)
 {
         struct scene s;
 
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_up_unix(&s);
         scene_take(&s, 1);
         scene_expect(&s, SCENE_LATE);
@@ -176,6 +177,7 @@ START_TEST(it_can_be_closed_in_its_own_callbacks)
         scene_expect(&s, "up");
         scene_end(&s);
 
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_up(&s);
         s.react = close_in_callback;
         close_at = "down";
@@ -187,6 +189,7 @@ START_TEST(it_can_be_closed_in_its_own_callbacks)
         scene_expect(&s, "lost 2");
         scene_end(&s);
 
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_up(&s);
         s.react = close_in_callback;
         close_at = "lost 1";

@@ -23,6 +23,7 @@ static void check_tcp(unsigned n)
         struct scene s;
 
         real_redis_start(&server);
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_init(&s);
         scene_node_tcp(&s, NULL, server.port);
         scene_start(&s);
@@ -30,7 +31,7 @@ static void check_tcp(unsigned n)
         server_stop(&server);
         for (unsigned i = 0; i < n; ++i)
                 ck_assert_int_eq(scene_take(&s, i), 0);
-        scene_expect(&s, "down no answer for 150 ms");
+        scene_expect(&s, SCENE_LATE);
         for (unsigned i = 0; i < n; ++i)
                 scene_expect(&s, "lost *");
         kill(server.pid, SIGCONT);
@@ -59,6 +60,7 @@ START_TEST(over_a_unix_socket_the_connection_is_kept)
         struct scene s;
 
         real_redis_start(&server);
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_init(&s);
         scene_node_unix(&s, server.path);
         scene_start(&s);
@@ -66,7 +68,7 @@ START_TEST(over_a_unix_socket_the_connection_is_kept)
         server_stop(&server);
         for (unsigned i = 0; i < 2000; ++i)
                 ck_assert_int_eq(scene_take(&s, i), 0);
-        scene_expect(&s, "down no answer for 150 ms");
+        scene_expect(&s, SCENE_LATE);
         ck_assert_int_eq(scene_release(&s, 2000), -ENOTCONN);
         kill(server.pid, SIGCONT);
         scene_expect(&s, "granted 0 0 *");
@@ -87,6 +89,7 @@ START_TEST(a_killed_server_loses_what_it_owed)
         struct scene s;
 
         real_redis_start(&server);
+        scene_timeout_ms = SCENE_SHORT_MS;
         scene_init(&s);
         scene_node_unix(&s, server.path);
         scene_start(&s);
@@ -94,7 +97,7 @@ START_TEST(a_killed_server_loses_what_it_owed)
         server_stop(&server);
         scene_take(&s, 1);
         scene_take(&s, 2);
-        scene_expect(&s, "down no answer for 150 ms");
+        scene_expect(&s, SCENE_LATE);
         real_redis_stop(&server);
         scene_expect(&s, "down connection: *");
         scene_expect(&s, "lost 1");

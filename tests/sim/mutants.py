@@ -70,7 +70,7 @@ def main():
     root = pathlib.Path(__file__).resolve().parents[2]
     place = root / build / "mutants"
     survived = lost = 0
-    print(f"| planted fault | seen after | by |\n|---|---|---|")
+    print("| planted fault | seen after | by |\n|---|---|---|")
     for name in names:
         file, line, fault = MUTANTS[name]
         shutil.rmtree(place, ignore_errors=True)
@@ -97,7 +97,8 @@ def main():
         else:
             lives = re.search(r"life (\d+)", run.stderr)
             what = re.search(r"Assertion .(.*?)' failed", run.stderr)
-            print(f"| {name} | {lives[1] if lives else '?'} | assertion `{what[1] if what else run.returncode}` |", flush=True)
+            how = f"assertion `{what[1]}`" if what else "crash"
+            print(f"| {name} | {lives[1] if lives else '?'} | {how} |", flush=True)
     print(f"{len(names) - survived - lost} passed, {survived + lost} failed")
     return 1 if survived or lost else 0
 

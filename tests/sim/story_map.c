@@ -128,6 +128,7 @@ static void free_without_a_majority_is_pending(void)
 
         story_add(w, a, "k", (struct ask){ 0 });
         story_run(w, 10);
+        story_skip(w);
         world_hang(w, 1);
         world_cut(w, 1, 2);
         story_give(w, a, "k");
@@ -135,13 +136,7 @@ static void free_without_a_majority_is_pending(void)
         world_go_on(w, 1);
         world_join(w, 1, 2);
         story_run(w, 10);
-        story_expect(w, "0.000  A > add k\n"
-                        "0.000  h1 > n1 n2 n3 take k#1\n"
-                        "1.000  n1 > granted\n"
-                        "1.000  n2 > granted\n"
-                        "1.000  A < k#1 acquired 9897\n"
-                        "1.000  n3 > granted\n"
-                        "10.000  n1 hangs\n"
+        story_expect(w, "10.000  n1 hangs\n"
                         "10.000  h1 n2 cut\n"
                         "10.000  A > free k\n"
                         "10.000  h1 > n1 n3 release k#1\n"

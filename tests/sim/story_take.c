@@ -167,16 +167,11 @@ static void a_key_that_is_held_is_left_as_it_is(void)
 
         story_add(w, a, "k", (struct ask){ 0 });
         story_run(w, 100);
+        story_skip(w);
         story_add(w, a, "k", (struct ask){ .ttl_ms = 60000 });
         story_add(w, a, "k,l", (struct ask){ .ttl_ms = 60000 });
         story_run(w, 100);
-        story_expect(w, "0.000  A > add k\n"
-                        "0.000  h1 > n1 n2 n3 take k#1\n"
-                        "1.000  n1 > granted\n"
-                        "1.000  n2 > granted\n"
-                        "1.000  A < k#1 acquired 9897\n"
-                        "1.000  n3 > granted\n"
-                        "100.000  A > add k\n"
+        story_expect(w, "100.000  A > add k\n"
                         "100.000  A < k#1 held 9798\n"
                         "100.000  A > add k,l\n"
                         "100.000  h1 > n1 n2 n3 take l#2\n"
@@ -472,6 +467,42 @@ static void an_acquire_that_a_hung_node_carries_out_late_is_still_undone(void)
         story_end(w);
 }
 
+/* The limit is for what the session would have, however often and in whatever order it asks. */
+static void the_limit_counts_what_is_under_way_and_nothing_twice(void)
+{
+        struct world *w = story_world(&(struct world_options){ .locks_max = 2 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+
+        story_add(w, a, "x", (struct ask){ 0 });
+        story_run(w, 10);
+        story_skip(w);
+        story_add(w, b, "x", (struct ask){ .tries = 2 });
+        story_add(w, b, "y", (struct ask){ 0 });
+        story_add(w, b, "x,y,z", (struct ask){ .tries = -1 });
+        story_add(w, b, "z", (struct ask){ 0 });
+        story_add(w, b, "v", (struct ask){ 0 });
+        story_run(w, 200);
+        story_expect(w, "10.000  B > add x\n"
+                        "10.000  B > add y\n"
+                        "10.000  h1 > n1 n2 n3 take y#2\n"
+                        "10.000  B > add x,y,z\n"
+                        "10.000  B > add z\n"
+                        "10.000  B > add v\n"
+                        "10.000  h1 > n1 n2 n3 take v#3\n"
+                        "11.000  n1 > granted\n"
+                        "11.000  n2 > granted\n"
+                        "11.000  B < y#2 acquired 9897\n"
+                        "11.000  n3 > granted\n"
+                        "11.000  n1 > granted\n"
+                        "11.000  n2 > granted\n"
+                        "11.000  B < v#3 acquired 9897\n"
+                        "11.000  n3 > granted\n"
+                        "110.000  B < LIMIT maxLocksPerSession 2\n"
+                        "110.000  B < LIMIT maxLocksPerSession 2\n"
+                        "110.000  B < LIMIT maxLocksPerSession 2\n");
+        story_end(w);
+}
+
 STORY_MAIN("take", STORY(a_lock_is_granted_at_the_quorum_th_yes), STORY(a_lost_round_is_undone_at_once_on_every_node),
            STORY(a_grant_a_refusal_and_a_hang_are_decided_by_the_node_timeout), STORY(with_two_nodes_a_tie_is_lost),
            STORY(answers_later_than_the_validity_grant_nothing), STORY(a_second_try_uses_a_new_token_and_succeeds),
@@ -483,4 +514,5 @@ STORY_MAIN("take", STORY(a_lock_is_granted_at_the_quorum_th_yes), STORY(a_lost_r
            STORY(a_pause_of_the_host_longer_than_the_ttl_grants_nothing),
            STORY(a_session_may_not_hold_more_than_its_limit), STORY(after_the_verdict_no_node_is_asked),
            STORY(an_undo_lasts_as_long_as_a_late_acquire_may),
-           STORY(an_acquire_that_a_hung_node_carries_out_late_is_still_undone))
+           STORY(an_acquire_that_a_hung_node_carries_out_late_is_still_undone),
+           STORY(the_limit_counts_what_is_under_way_and_nothing_twice))

@@ -10,6 +10,7 @@ static void a_key_that_becomes_free_goes_to_the_head_of_the_queue_at_once(void)
 
         story_add(w, a, "k", (struct ask){ 0 });
         story_run(w, 5);
+        story_skip(w);
         story_add(w, b, "k", (struct ask){ 0 });
         story_add(w, c, "k", (struct ask){ 0 });
         story_run(w, 45);
@@ -17,13 +18,7 @@ static void a_key_that_becomes_free_goes_to_the_head_of_the_queue_at_once(void)
         story_run(w, 50);
         story_give(w, b, "k");
         story_run(w, 50);
-        story_expect(w, "0.000  A > add k\n"
-                        "0.000  h1 > n1 n2 n3 take k#1\n"
-                        "1.000  n1 > granted\n"
-                        "1.000  n2 > granted\n"
-                        "1.000  A < k#1 acquired 9897\n"
-                        "1.000  n3 > granted\n"
-                        "5.000  B > add k\n"
+        story_expect(w, "5.000  B > add k\n"
                         "5.000  C > add k\n"
                         "50.000  A > free k\n"
                         "50.000  h1 > n1 n2 n3 release k#1\n"
@@ -83,15 +78,10 @@ static void a_spent_budget_names_its_holder(void)
 
         story_add(w, a, "k", (struct ask){ 0 });
         story_run(w, 10);
+        story_skip(w);
         story_add(w, b, "k", (struct ask){ .tries = 6, .delay_ms = 200 });
         story_run(w, 2000);
-        story_expect(w, "0.000  A > add k\n"
-                        "0.000  h1 > n1 n2 n3 take k#1\n"
-                        "1.000  n1 > granted\n"
-                        "1.000  n2 > granted\n"
-                        "1.000  A < k#1 acquired 9897\n"
-                        "1.000  n3 > granted\n"
-                        "10.000  B > add k\n"
+        story_expect(w, "10.000  B > add k\n"
                         "1010.000  B < LOCKED k, 6 attempts, 1000 ms, holder A\n");
         story_end(w);
 }
@@ -103,15 +93,10 @@ static void a_cap_on_waiting_ends_it_between_two_tries(void)
 
         story_add(w, a, "k", (struct ask){ 0 });
         story_run(w, 10);
+        story_skip(w);
         story_add(w, b, "k", (struct ask){ .tries = -1, .wait_ms = 250 });
         story_run(w, 1000);
-        story_expect(w, "0.000  A > add k\n"
-                        "0.000  h1 > n1 n2 n3 take k#1\n"
-                        "1.000  n1 > granted\n"
-                        "1.000  n2 > granted\n"
-                        "1.000  A < k#1 acquired 9897\n"
-                        "1.000  n3 > granted\n"
-                        "10.000  B > add k\n"
+        story_expect(w, "10.000  B > add k\n"
                         "260.000  B < LOCKED k, 3 attempts, 250 ms, holder A\n");
         story_end(w);
 }
@@ -124,19 +109,14 @@ static void a_cancelled_wait_leaves_the_queue(void)
 
         story_add(w, a, "k", (struct ask){ 0 });
         story_run(w, 10);
+        story_skip(w);
         request = story_add(w, b, "k", (struct ask){ .tries = -1 });
         story_add(w, c, "k", (struct ask){ .tries = -1 });
         story_cancel(w, b, request);
         story_cancel(w, b, request);
         story_give(w, a, "k");
         story_run(w, 10);
-        story_expect(w, "0.000  A > add k\n"
-                        "0.000  h1 > n1 n2 n3 take k#1\n"
-                        "1.000  n1 > granted\n"
-                        "1.000  n2 > granted\n"
-                        "1.000  A < k#1 acquired 9897\n"
-                        "1.000  n3 > granted\n"
-                        "10.000  B > add k\n"
+        story_expect(w, "10.000  B > add k\n"
                         "10.000  C > add k\n"
                         "10.000  B > cancel\n"
                         "10.000  B < CANCELLED k\n"
@@ -190,6 +170,7 @@ static void a_request_for_several_keys_stands_in_all_their_queues(void)
 
         story_add(w, a, "x", (struct ask){ 0 });
         story_run(w, 10);
+        story_skip(w);
         story_add(w, b, "x,y", (struct ask){ 0 });
         story_add(w, c, "y", (struct ask){ 0 });
         story_run(w, 10);
@@ -197,13 +178,7 @@ static void a_request_for_several_keys_stands_in_all_their_queues(void)
         story_run(w, 10);
         story_give(w, b, "x,y");
         story_run(w, 10);
-        story_expect(w, "0.000  A > add x\n"
-                        "0.000  h1 > n1 n2 n3 take x#1\n"
-                        "1.000  n1 > granted\n"
-                        "1.000  n2 > granted\n"
-                        "1.000  A < x#1 acquired 9897\n"
-                        "1.000  n3 > granted\n"
-                        "10.000  B > add x,y\n"
+        story_expect(w, "10.000  B > add x,y\n"
                         "10.000  C > add y\n"
                         "20.000  A > free x\n"
                         "20.000  h1 > n1 n2 n3 release x#1\n"
@@ -271,6 +246,7 @@ static void a_wake_up_is_outside_the_budget(void)
 
         story_add(w, a, "k", (struct ask){ 0 });
         story_run(w, 10);
+        story_skip(w);
         story_add(w, b, "k", (struct ask){ .tries = 3, .delay_ms = 100 });
         story_run(w, 50);
         story_give(w, a, "k");
@@ -281,13 +257,7 @@ static void a_wake_up_is_outside_the_budget(void)
         world_plant(w, 1, "k", 5000);
         world_plant(w, 2, "k", 5000);
         story_run(w, 1000);
-        story_expect(w, "0.000  A > add k\n"
-                        "0.000  h1 > n1 n2 n3 take k#1\n"
-                        "1.000  n1 > granted\n"
-                        "1.000  n2 > granted\n"
-                        "1.000  A < k#1 acquired 9897\n"
-                        "1.000  n3 > granted\n"
-                        "10.000  B > add k\n"
+        story_expect(w, "10.000  B > add k\n"
                         "60.000  A > free k\n"
                         "60.000  h1 > n1 n2 n3 release k#1\n"
                         "60.000  h1 > n1 n2 n3 take k#2\n"

@@ -255,6 +255,10 @@ static void life_begin(struct life *l, uint64_t seed, FILE *trace)
         watch_world(l->watch, l->w);
         l->callbacks = watch_callbacks(l->watch);
         l->w->options.watch = &l->callbacks;
+        trace_line(l->w->trace, l->w->now_ns,
+                   "a %s life%s: %u hosts, %u nodes, %u keys, ttl up to %u ms, trouble %u of 1000",
+                   l->wild ? "wild" : "tame", l->failing ? " with failing allocations" : "", l->hosts_n, l->nodes_n,
+                   l->keys_n, l->ttl_max_ms, (unsigned)l->faults);
         for (n = 0; n < l->nodes_n; ++n)
                 l->w->nodes[n].clock.ppm = life_rate(l);
         for (n = 0; n < l->hosts_n; ++n)
@@ -269,7 +273,7 @@ static bool life_run(uint64_t seed, FILE *trace, struct totals *totals, char *re
         struct life l = { 0 };
         uint64_t live = mem_live();
         struct watch_counts counts;
-        const char *wrong = NULL;
+        const char *wrong = NULL, *left = "";
         unsigned i, steps;
 
         life_begin(&l, seed, trace);
@@ -279,8 +283,10 @@ static bool life_run(uint64_t seed, FILE *trace, struct totals *totals, char *re
                 wrong = watch_verdict(l.watch);
         }
         mem_fail_at(0);
-        if (!wrong)
+        if (!wrong) {
                 wrong = world_calm(l.w, l.wild ? 4 * l.ttl_max_ms : UNDO_MS);
+                left = wrong ? "nothing: " : "";
+        }
         if (!wrong)
                 wrong = watch_verdict(l.watch);
         counts = watch_counts(l.watch);
@@ -293,7 +299,7 @@ static bool life_run(uint64_t seed, FILE *trace, struct totals *totals, char *re
         totals->counts.granted += counts.granted;
         totals->counts.extended += counts.extended;
         totals->counts.refused += counts.refused;
-        snprintf(ret_wrong, wrong_size, "%s", wrong ? wrong : "");
+        snprintf(ret_wrong, wrong_size, "%s%s", left, wrong ? wrong : "");
         if (wrong)
                 return false; /* the world is left as it is: it cannot be taken down in order */
         world_free(l.w);

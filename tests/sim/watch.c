@@ -49,6 +49,7 @@ struct watch {
         } * tokens;
         size_t tokens_n, tokens_size;
         uint64_t effects_n;
+        size_t answered_n; /* in this step */
         struct {
                 char value[TOKEN_TEXT_LEN + 1];
                 uint64_t at_ns;
@@ -348,6 +349,7 @@ static void watch_on_reply(void *userdata, const struct reply *r)
                 check_order(w, a);
         check_budget(w, a);
         a->answered = true;
+        ++w->answered_n;
         while (w->first_open < w->asked_n && w->asked[w->first_open].answered)
                 ++w->first_open;
         for (i = w->first_open; i < w->asked_n; ++i)
@@ -427,7 +429,7 @@ static void watch_on_command(void *userdata, unsigned host, const struct command
 static void watch_on_step(void *userdata, unsigned host, unsigned effects_n)
 {
         struct watch *w = userdata;
-        size_t open = w->asked_n - w->first_open;
+        size_t open = w->asked_n - w->first_open + w->answered_n;
         unsigned nodes_n = w->world->options.nodes_n, bound;
 
         /*
@@ -437,6 +439,7 @@ static void watch_on_step(void *userdata, unsigned host, unsigned effects_n)
         bound = (unsigned)(open + 2) * (nodes_n + 1) + (nodes_n + 1) * WATCH_KEYS_MAX * 4 +
                 w->world->sessions_n * (nodes_n + 2) + nodes_n * (unsigned)(w->effects_n / KEYS_PER_ROUND_MAX);
         w->effects_n += effects_n;
+        w->answered_n = 0;
         if (effects_n > bound)
                 violated(w, "bounded: one step of h%u has %u effects", host, effects_n);
 }

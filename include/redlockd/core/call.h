@@ -39,7 +39,6 @@ struct call {
         bool repeated; /* the same try once more */
         struct deadline timer;
         unsigned behind_n; /* claims that stand behind an earlier request of the session */
-        uint32_t asked_n;  /* keys that it may add to the map and no earlier request does */
         unsigned attempts;
         uint64_t arrived_ns;
         uint64_t started_ns; /* when its turn came */

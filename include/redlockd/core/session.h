@@ -20,7 +20,7 @@ struct session {
         struct lock_list lapsed; /* the oldest first */
         uint32_t held_n;
         uint32_t lapsed_n;
-        uint32_t asked_n; /* keys that its calls may yet add to the map */
+        uint32_t taking_n; /* locks that rounds under way may grant it */
         uint32_t node_notices;
         struct outgoing nodes_out;
         struct outgoing stopping_out;
