@@ -1,4 +1,4 @@
-# redlockd. `make help` lists the targets.
+# redlockd. `make help` lists the targets; V=1 shows the commands.
 #
 # Variants have their own folder under build/: SAN=asan, SAN=ubsan; another compiler: make CC=clang BUILD=build/clang.
 
@@ -10,6 +10,8 @@ VERSION := 0.1.0
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 DESTDIR    ?=
+
+say = $(if $(V),,@printf '  %-3s %s\n' $(1) $@;)
 
 ROOT   := $(filter 0,$(shell id -u))
 SOCKET ?= $(if $(ROOT),/run/redlockd/redlockd.sock,$(abspath $(BUILD))/redlockd.sock)
@@ -42,12 +44,12 @@ all: $(BUILD)/redlockd $(BUILD)/redlockctl ## build/redlockd and build/redlockct
 
 $(BUILD)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC) $(CC) $(FLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 define layer_rule
 $$(call archive,$(1)): $$(call objects,$(1))
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(call say,AR) ar rcs $$@ $$^
 endef
 $(foreach layer,$(LAYERS),$(eval $(call layer_rule,$(layer))))
 
@@ -55,10 +57,10 @@ DAEMON_ARCHIVES = $(foreach layer,daemon net wire store core base,$(call archive
 CTL_ARCHIVES    = $(call archive,ctl) $(call archive,wire) $(call archive,base)
 
 $(BUILD)/redlockd: $(DAEMON_ARCHIVES)
-	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_daemon)
+	$(call say,LD) $(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_daemon)
 
 $(BUILD)/redlockctl: $(CTL_ARCHIVES)
-	$(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_ctl)
+	$(call say,LD) $(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_ctl)
 
 # Tests. What several programs of a folder share is in its files that are neither test_* nor story_*.
 CHECK_LIBS = $(call pc,--libs,check)
@@ -67,12 +69,12 @@ helpers = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(filter-out $(wildcard te
 
 $(BUILD)/tests/obj/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC) $(CC) $(FLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 define test_rule
 $$(BUILD)/tests/$(1)/%: $$(BUILD)/tests/obj/$(1)/%.o $$(call helpers,$(1)) $$(TEST_ARCHIVES)
 	@mkdir -p $$(@D)
-	$$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS_daemon) $$(CHECK_LIBS)
+	$$(call say,LD) $$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS_daemon) $$(CHECK_LIBS)
 endef
 $(foreach kind,unit sim net,$(eval $(call test_rule,$(kind))))
 .SECONDARY:
