@@ -2,7 +2,9 @@
 #
 # Variants have their own folder under build/: SAN=asan, SAN=ubsan; another compiler: make CC=clang BUILD=build/clang.
 
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 SAN     ?=
 BUILD   ?= build$(if $(SAN),/$(SAN))
 VERSION := 0.1.0
