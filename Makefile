@@ -97,6 +97,9 @@ swarm: $(BUILD)/tests/sim/swarm ## random lives of the broker, watched: SEED=n R
 swarm-mutants: ## plant one fault at a time into the engine, and count the lives until the swarm sees it
 	@tests/sim/mutants.py $(BUILD)
 
+model: ## the rules of safety in a model checker, each guard also taken away (4 minutes, 3 GB; MODEL=quick: 100 seconds)
+	@tests/model/run.sh $(MODEL)
+
 check-net: $(NET) ## the real loop against a scripted Redis
 	$(call run_tests,$^)
 
@@ -146,4 +149,4 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all check check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps install clean help swarm swarm-mutants
+.PHONY: all check check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps install clean help swarm swarm-mutants model

@@ -22,6 +22,7 @@ need clang-tidy command -v clang-tidy
 need redis-server command -v redis-server
 need nodejs command -v node
 need npm command -v npm
+need spin command -v spin
 need python3-pytest /usr/bin/python3 -m pytest --version
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Checks the models: each rule as it is must hold, and with one guard taken away a violation must be found.
+#
+#       tests/model/run.sh [quick]
+#
+# Needs spin and gcc, and 3 GB of memory; quick leaves out the two largest (a minute each). A row a configuration; ends with what
+# passed and failed.
+set -eu
+cd "$(dirname "$0")"
+mode=${1:-full}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+models=$PWD
+passed=0
+failed=0
+
+# check EXPECTED MODEL DEFINITIONS...: EXPECTED is `holds` or `found` (a violation, or a situation that must be reachable).
+check() {
+        expected=$1
+        model=$2
+        shift 2
+        (cd "$work" && rm -f pan* && spin -a "$@" "$models/$model.pml" >spin.log &&
+                gcc -O2 -w -DSAFETY -DNOREDUCE -DMEMLIM=4000 -o pan pan.c && nice ./pan -E -m2000000 -w22 >pan.log) || true
+        seen=broken
+        if grep -q 'errors: 0' "$work/pan.log" && ! grep -qE 'out of memory|too small' "$work/pan.log"; then
+                seen=holds
+        elif grep -q 'assertion violated' "$work/pan.log"; then
+                seen=found
+        fi
+        states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' "$work/pan.log")
+        printf '%-10s expected %-6s seen %-6s %10s states  %s\n' "$model" "$expected" "$seen" "$states" "$*"
+        if [ "$seen" = "$expected" ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+}
+
+lock='-DEXCLUSION'
+check holds exclusion $lock -DRESTARTS=1
+check holds exclusion $lock -DRESTARTS=1 -DEXTENDS=1
+check holds exclusion $lock -DTRIES_0=2
+check found exclusion $lock -DMINORITY
+check found exclusion $lock -DOTHER_LIST
+check found exclusion $lock -DRESTARTS=1 -DNO_QUARANTINE
+check found exclusion $lock -DRESTARTS=1 -DQUARANTINE=1
+check found exclusion $lock -DFROM_GRANT
+check found exclusion $lock -DFAST=1 -DNO_DRIFT
+check found exclusion $lock -DNO_SECOND_LOOK
+check found exclusion $lock -DEXTENDS=1 -DEXTEND_FROM_ANSWER
+check found exclusion $lock -DTRIES_0=2 -DUNDO_BLIND
+check found exclusion $lock -DTRIES_0=2 -DSAME_VALUE
+
+check holds exclusion -DNO_LEFTOVERS -DTRIES_0=2
+check found exclusion -DNO_LEFTOVERS -DUNDO_ANSWERED_ONLY
+check found exclusion -DNO_LEFTOVERS -DUNDO_OVERTAKES
+
+extend='-DCONTINUITY -DRESTARTS=2 -DEXTENDS=2 -DTRIES_1=0'
+check found exclusion -DREACH_PLANTED -DRESTARTS=2 -DEXTENDS=2 -DTRIES_1=0
+check holds exclusion $extend
+check found exclusion $extend -DPLANT_IN_EXTEND
+check found exclusion $extend -DPLANT_COUNTS_NEXT
+check found exclusion $extend -DPLANTED_STAYS_COUNTED
+check found exclusion $extend -DFRESH_RISES
+check found exclusion $extend -DLATE_YES_COUNTS
+
+check holds fence -DRISING -DUNIQUE -DHOSTS=2
+[ "$mode" = quick ] || check holds fence -DRISING
+check found fence -DRISING -DHIGHEST_ANSWER
+check found fence -DUNIQUE -DHIGHEST_ANSWER
+check found fence -DRISING -DRAISE_UNAWAITED
+check found fence -DRISING -DPROPOSAL_WINS
+check found fence -DRISING -DNO_STEP
+check found fence -DRISING -DFENCE_GOES_WITH_KEY
+check holds fence -DRISING -DCLOCKS -DHOSTS=2 -DRESTARTS=1
+check found fence -DRISING -DCLOCKS -DHOSTS=2 -DRESTARTS=1 -DNO_FLOOR
+
+all='-DEXCLUSION -DUNIQUE -DORDER -DRISING'
+check holds handover $all -DEXTENDS=0
+[ "$mode" = quick ] || check holds handover $all -DHANDOVERS=1
+check found handover -DEXCLUSION -DRENEWED_FROM_ANSWER
+check found handover -DEXCLUSION -DHAND_LATE
+check found handover -DEXCLUSION -DHAND_FULL
+check found handover -DEXCLUSION -DHAND_EARLY
+check found handover -DEXCLUSION -DGIVE_BACK_HELD
+check found handover -DUNIQUE -DSAME_FENCE
+check found handover -DUNIQUE -DLOW_OVERFLOWS
+check found handover -DORDER -DOFFER_UNAWAITED
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
