@@ -4,17 +4,19 @@
  *      1. deadlines that passed before it, in their order: nothing is decided on an answer that came after its deadline
  *      2. the event itself
  *      3. settling: releases that became due are queued, then one call that may go on goes on, and again, until nothing
- * moves
+ *         moves; leases that no call took over are released; renewals that became due are queued
  *
- * Invariants between steps: `ready` and `release_due` are empty; every call has a reply to come and every round a node
- * that owes it an answer, a deadline, or a command in the outbox.
+ * Invariants between steps: `ready`, `leases_idle`, `release_due` and `renew_due` are empty; every call has a reply to
+ * come and every round a node that owes it an answer, a deadline, or a command in the outbox.
  */
 #include "redlockd/core/engine.h"
 
 #include "redlockd/base/mem.h"
 #include "redlockd/core/call.h"
+#include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
 #include "redlockd/core/release.h"
+#include "redlockd/core/renew.h"
 #include "redlockd/core/resource.h"
 #include "redlockd/core/round.h"
 #include "redlockd/core/session.h"
@@ -46,6 +48,8 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
         TAILQ_INIT(&e->outbox);
         TAILQ_INIT(&e->ready);
         TAILQ_INIT(&e->sessions_in_order);
+        TAILQ_INIT(&e->leases_idle);
+        TAILQ_INIT(&e->renew_due);
         TAILQ_INIT(&e->release_due);
         TAILQ_INIT(&e->release_later);
         e->release_retry.kind = DEADLINE_RELEASE;
@@ -75,14 +79,14 @@ static void engine_forget_popped(struct engine *e)
 
 struct engine *engine_free(struct engine *e)
 {
-        struct lock *l;
+        struct lease *l;
 
         if (!e)
                 return NULL;
         engine_forget_popped(e);
         assert(e->sessions.n == 0 && e->rounds.n == 0 && TAILQ_EMPTY(&e->release_due));
         while ((l = TAILQ_FIRST(&e->release_later)))
-                lock_forget(e, l);
+                lease_forget(e, l);
         outgoing_unlink(e, &e->drained_out);
         assert(TAILQ_EMPTY(&e->outbox));
         heap_clear(&e->deadlines, &e->release_retry);
@@ -122,6 +126,9 @@ static void engine_on_deadline(struct engine *e, struct deadline *d)
                 break;
         case DEADLINE_LOCK:
                 lock_on_deadline(e, container_of(d, struct lock, end));
+                break;
+        case DEADLINE_RENEWAL:
+                renew_on_deadline(e, container_of(d, struct lease, renewal));
                 break;
         case DEADLINE_RELEASE:
                 release_on_deadline(e);
@@ -233,11 +240,14 @@ static void engine_settle(struct engine *e)
 
         for (;;) {
                 release_flush(e);
-                c = TAILQ_FIRST(&e->ready);
-                if (!c)
+                if ((c = TAILQ_FIRST(&e->ready)))
+                        call_advance(e, c);
+                else if (!TAILQ_EMPTY(&e->leases_idle))
+                        lease_flush_idle(e);
+                else
                         break;
-                call_advance(e, c);
         }
+        renew_flush(e);
 }
 
 static void engine_review_drain(struct engine *e)

@@ -1,8 +1,10 @@
 /*
- * free and reset: key by key, so that one that has to wait for an earlier request of its session holds up no other.
- * Keys that are ready at the same time are released in the same rounds.
+ * free and reset: key by key, so that one that has to wait for an earlier request of its session holds up no other. A
+ * key that another session of this host waits for and can have is passed on, and no node is asked; the others that are
+ * ready at the same time are released in the same rounds.
  */
 #include "redlockd/core/call.h"
+#include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
 #include "redlockd/core/release.h"
 #include "redlockd/core/round.h"
@@ -33,7 +35,7 @@ static void give_finish_if_settled(struct engine *e, struct call *c)
 }
 
 /* Releases a batch for the claims beside it. */
-static void give_release(struct engine *e, struct call *c, struct claim *const *claims, struct lock *const *locks,
+static void give_release(struct engine *e, struct call *c, struct claim *const *claims, struct lease *const *leases,
                          unsigned n)
 {
         uint64_t round = 0;
@@ -41,7 +43,7 @@ static void give_release(struct engine *e, struct call *c, struct claim *const *
 
         if (n == 0)
                 return;
-        if (release_for(e, c, locks, n, &round) < 0) {
+        if (release_for(e, c, leases, n, &round) < 0) {
                 for (i = 0; i < n; ++i)
                         give_settle(e, claims[i], OUTCOME_PENDING);
                 return;
@@ -51,10 +53,33 @@ static void give_release(struct engine *e, struct call *c, struct claim *const *
         round_review(e, round_find(e, round));
 }
 
+/* Freed of their locks, some leases are left to those who are next for their keys; the others are released. */
+static void give_pass_on(struct engine *e, struct call *c, struct claim **claims, unsigned n)
+{
+        struct lease *leases[KEYS_PER_ROUND_MAX];
+        unsigned i, release_n = 0;
+
+        for (i = 0; i < n; ++i) {
+                struct claim *claim = claims[i], *next = resource_head(claim->resource);
+                struct lease *lease = claim->resource->lease;
+
+                if (lease && next && take_would_take_over(e, next->call)) {
+                        ++e->counters.freed;
+                        give_settle(e, claim, OUTCOME_FREED);
+                        continue;
+                }
+                claims[release_n] = claim;
+                leases[release_n++] = claim->leaving;
+        }
+        for (i = 0; i < release_n; ++i)
+                if (leases[i]->state == LEASE_KEPT)
+                        lease_leave(e, leases[i]);
+        give_release(e, c, claims, leases, release_n);
+}
+
 void give_advance(struct engine *e, struct call *c)
 {
         struct claim *claims[KEYS_PER_ROUND_MAX];
-        struct lock *locks[KEYS_PER_ROUND_MAX];
         unsigned n = 0;
         size_t i;
 
@@ -71,16 +96,16 @@ void give_advance(struct engine *e, struct call *c)
                         lock_leave(e, l);
                         give_settle(e, claim, OUTCOME_EXPIRED);
                 } else {
+                        claim->leaving = l->lease;
                         lock_leave(e, l);
-                        claims[n] = claim;
-                        locks[n++] = l;
+                        claims[n++] = claim;
                 }
                 if (n == KEYS_PER_ROUND_MAX) {
-                        give_release(e, c, claims, locks, n);
+                        give_pass_on(e, c, claims, n);
                         n = 0;
                 }
         }
-        give_release(e, c, claims, locks, n);
+        give_pass_on(e, c, claims, n);
         give_finish_if_settled(e, c);
 }
 

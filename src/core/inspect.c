@@ -4,6 +4,7 @@
 #include "redlockd/core/inspect.h"
 
 #include "redlockd/core/call.h"
+#include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
 #include "redlockd/core/session.h"
 
@@ -80,7 +81,7 @@ static void inspect_lock(uint64_t now_ns, const struct lock *l, inspect_lock_fn 
                                       .valid_until_ns = l->valid_until_ns,
                                       .since_ns = l->since_ns,
                                       .waiters_n = l->resource->queue_n,
-                                      .nodes = l->granted };
+                                      .nodes = l->lease->granted };
         fn(userdata, &view);
 }
 

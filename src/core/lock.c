@@ -1,23 +1,20 @@
 /*
- * The life of one token:
+ * The life of one lock:
  *
- *                    won                 validity ends              asked for again, freed,
- *      TAKING ---------------> HELD --------------------> LAPSED --- end of the session ---> LEAVING ---> freed
- *         |                     |                                                               ^
- *         |  lost, cancelled    |  freed, end of the session                                    |
- *         +---------------------+---------------------------------------------------------------+
- *
- * LAPSED is only a memory: it lets `free` say "expired" and `extend` "reacquired"; its key may be somebody else's by
- * then. Whatever is not HELD and may still be on some node is on a list of the release module or in one of its rounds,
- * until every node has confirmed or the ttl has run out everywhere.
+ *                    won             its end is near              asked for again, freed,
+ *      TAKING ---------------> HELD ------------------> LAPSED --- end of the session ---> GONE
+ *         |                     |                                                            ^
+ *         |  lost, cancelled    |  freed, end of the session                                 |
+ *         +---------------------+------------------------------------------------------------+
  *
  * A lock lapses in two steps: a moment before its validity ends (LOCK_LAPSE_MARGIN_*) it leaves the map and its session
- * is told; at the end, and not before, the key is open to others.
+ * is told; at the end, and not before, the key is open to others, and the lease with it. From then on it is only a
+ * memory: it lets `free` say "expired" and `extend` "reacquired".
  */
 #include "redlockd/core/lock.h"
 
 #include "redlockd/base/mem.h"
-#include "redlockd/core/release.h"
+#include "redlockd/core/lease.h"
 #include "redlockd/core/resource.h"
 #include "redlockd/core/session.h"
 
@@ -25,10 +22,10 @@
 #include <errno.h>
 
 static const uint8_t lock_moves[] = {
-        [LOCK_TAKING] = 1 << LOCK_HELD | 1 << LOCK_LEAVING,
-        [LOCK_HELD] = 1 << LOCK_LAPSED | 1 << LOCK_LEAVING,
-        [LOCK_LAPSED] = 1 << LOCK_LEAVING,
-        [LOCK_LEAVING] = 0,
+        [LOCK_TAKING] = 1 << LOCK_HELD | 1 << LOCK_GONE,
+        [LOCK_HELD] = 1 << LOCK_LAPSED | 1 << LOCK_GONE,
+        [LOCK_LAPSED] = 1 << LOCK_GONE,
+        [LOCK_GONE] = 0,
 };
 
 static void lock_move(struct lock *l, enum lock_state state)
@@ -37,21 +34,7 @@ static void lock_move(struct lock *l, enum lock_state state)
         l->state = state;
 }
 
-/* 128 random bits: nobody else can guess the value, and no two tries share one. */
-static void lock_draw_value(struct engine *e, struct lock *l)
-{
-        static const char digits[] = "0123456789abcdef";
-        unsigned char bytes[TOKEN_TEXT_LEN / 2];
-        size_t i;
-
-        e->options.random(e->options.random_userdata, bytes, sizeof(bytes));
-        for (i = 0; i < sizeof(bytes); ++i) {
-                l->value[2 * i] = digits[bytes[i] >> 4];
-                l->value[2 * i + 1] = digits[bytes[i] & 15];
-        }
-}
-
-int lock_new(struct engine *e, struct session *s, struct resource *r, uint32_t ttl_ms, struct lock **ret_lock)
+int lock_new(struct engine *e, struct session *s, struct lease *lease, struct lock **ret_lock)
 {
         struct lock *l = mem_zalloc(sizeof(*l));
 
@@ -62,21 +45,25 @@ int lock_new(struct engine *e, struct session *s, struct resource *r, uint32_t t
                 return -ENOMEM;
         }
         l->state = LOCK_TAKING;
-        l->resource = resource_ref_known(r);
+        l->resource = resource_ref_known(lease->resource);
         l->session = s;
         ++s->taking_n;
+        l->lease = lease;
         l->end.kind = DEADLINE_LOCK;
-        l->ttl_ms = l->ttl_max_ms = ttl_ms;
-        lock_draw_value(e, l);
+        if (lease->state == LEASE_KEPT) {
+                token_draw(e, l->value);
+                lease_unlist(e, lease);
+        } else {
+                memcpy(l->value, lease->value, sizeof(l->value));
+        }
         *ret_lock = l;
         return 0;
 }
 
 static void lock_free(struct engine *e, struct lock *l)
 {
-        assert(l->state == LOCK_LEAVING && l->refs == 0);
+        assert(l->state == LOCK_GONE && !l->lease);
         outgoing_unlink(e, &l->lost_out);
-        release_unlist(e, l);
         heap_clear(&e->deadlines, &l->end);
         heap_release(&e->deadlines);
         resource_unref(e, l->resource);
@@ -114,7 +101,7 @@ static uint64_t lock_lapse_ns(const struct lock *l)
 
 void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns)
 {
-        assert(l->state == LOCK_HELD);
+        assert(l->state == LOCK_HELD && valid_until_ns <= l->lease->valid_until_ns);
         l->ttl_ms = ttl_ms;
         l->valid_until_ns = valid_until_ns;
         heap_set(&e->deadlines, &l->end, lock_lapse_ns(l));
@@ -124,7 +111,7 @@ void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t vali
 {
         struct lock *lapsed = lock_find(e, l->session, l->resource);
 
-        assert(!l->resource->holder);
+        assert(!l->resource->holder && l->resource->lease == l->lease);
         if (lapsed)
                 lock_leave(e, lapsed);
         lock_move(l, LOCK_HELD);
@@ -137,9 +124,18 @@ void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t vali
         lock_extend(e, l, ttl_ms, valid_until_ns);
 }
 
-/* The key is open to the others of this host. */
+/* The key is open to the others of this host, and the lease with it. */
 static void lock_open(struct engine *e, struct lock *l)
 {
+        struct lease *lease = l->lease;
+
+        l->lease = NULL;
+        if (!lease)
+                return;
+        if (lease->state == LEASE_KEPT)
+                lease_set_idle(e, lease);
+        else
+                lease_leave(e, lease);
         if (l->resource->holder != l)
                 return;
         l->resource->holder = NULL;
@@ -151,7 +147,6 @@ static void lock_lapse(struct engine *e, struct lock *l)
         lock_move(l, LOCK_LAPSED);
         --e->held_n;
         ++e->counters.expired;
-        l->gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
         session_unlink_held(l->session, l);
         if (l->session->events & NOTICE_LOST) {
                 lock_ref(l);
@@ -178,9 +173,6 @@ void lock_on_deadline(struct engine *e, struct lock *l)
                         return;
                 }
         }
-        /* An extension may have failed after it reached some nodes, and a shorter ttl is never sent: release what is
-         * left. */
-        release_lock(e, l);
         lock_open(e, l);
 }
 
@@ -188,7 +180,8 @@ void lock_leave(struct engine *e, struct lock *l)
 {
         enum lock_state was = l->state;
 
-        lock_move(l, LOCK_LEAVING);
+        lock_ref(l);
+        lock_move(l, LOCK_GONE);
         heap_clear(&e->deadlines, &l->end);
         if (was == LOCK_TAKING) {
                 --l->session->taking_n;
@@ -200,12 +193,9 @@ void lock_leave(struct engine *e, struct lock *l)
         }
         if (was == LOCK_HELD || was == LOCK_LAPSED)
                 map_unlink(&e->locks, &l->link);
-        if (was != LOCK_LAPSED)
-                l->gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
         l->session = NULL;
-        release_lock(e, l);
         lock_open(e, l);
-        lock_settle(e, l);
+        lock_unref(e, l);
 }
 
 struct lock *lock_ref(struct lock *l)
@@ -217,21 +207,7 @@ struct lock *lock_ref(struct lock *l)
 struct lock *lock_unref(struct engine *e, struct lock *l)
 {
         assert(l->refs > 0);
-        --l->refs;
-        lock_settle(e, l);
+        if (--l->refs == 0 && l->state == LOCK_GONE)
+                lock_free(e, l);
         return NULL;
-}
-
-void lock_settle(struct engine *e, struct lock *l)
-{
-        if (l->state == LOCK_LEAVING && l->refs == 0 && l->sent == 0)
-                lock_free(e, l);
-}
-
-void lock_forget(struct engine *e, struct lock *l)
-{
-        assert(l->refs == 0);
-        l->sent = 0;
-        if (l->state == LOCK_LEAVING)
-                lock_free(e, l);
 }

@@ -1,9 +1,9 @@
 /*
- * Locks that some node may still have though nobody holds them:
+ * Leases that some node may still have though the host has given them up:
  *
- *      release_lock --> due --> a round to each node that may have it --> confirmed by all: done
- *                        ^                        | no answer, error, node down
- *                        +---- node up, retry ----+--> later --> its ttl has passed everywhere: forgotten
+ *      release_lease --> due --> a round to each node that may have it --> confirmed by all: done
+ *                         ^                        | no answer, error, node down
+ *                         +---- node up, retry ----+--> later --> its ttl has passed everywhere: forgotten
  *
  * Releasing is repeated for ever and harmless to repeat (compare and delete of a value that nobody else has), so that a
  * lack of memory is just one more reason for a node not to have confirmed.
@@ -13,74 +13,64 @@
  */
 #include "redlockd/core/release.h"
 
-#include "redlockd/core/lock.h"
+#include "redlockd/core/lease.h"
 #include "redlockd/core/round.h"
 
 #include <assert.h>
 
-void release_unlist(struct engine *e, struct lock *l)
+static void release_list_due(struct engine *e, struct lease *l)
 {
-        if (l->listed == LOCK_DUE)
-                TAILQ_REMOVE(&e->release_due, l, in_release);
-        else if (l->listed == LOCK_LATER)
-                TAILQ_REMOVE(&e->release_later, l, in_release);
-        l->listed = LOCK_UNLISTED;
-        if (TAILQ_EMPTY(&e->release_later))
-                heap_clear(&e->deadlines, &e->release_retry);
+        lease_unlist(e, l);
+        TAILQ_INSERT_TAIL(&e->release_due, l, in_list);
+        l->listed = LEASE_DUE;
 }
 
-static void release_list_due(struct engine *e, struct lock *l)
+static void release_list_later(struct engine *e, struct lease *l)
 {
-        release_unlist(e, l);
-        TAILQ_INSERT_TAIL(&e->release_due, l, in_release);
-        l->listed = LOCK_DUE;
-}
-
-static void release_list_later(struct engine *e, struct lock *l)
-{
-        release_unlist(e, l);
-        TAILQ_INSERT_TAIL(&e->release_later, l, in_release);
-        l->listed = LOCK_LATER;
+        lease_unlist(e, l);
+        TAILQ_INSERT_TAIL(&e->release_later, l, in_list);
+        l->listed = LEASE_LATER;
         if (!deadline_armed(&e->release_retry))
                 heap_set(&e->deadlines, &e->release_retry, e->now_ns + RELEASE_RETRY_MS * NS_PER_MS);
 }
 
-void release_lock(struct engine *e, struct lock *l)
+void release_lease(struct engine *e, struct lease *l)
 {
-        if (l->sent && l->listed == LOCK_UNLISTED)
+        if (l->sent && l->listed == LEASE_UNLISTED)
                 release_list_due(e, l);
 }
 
-void release_again(struct engine *e, struct lock *l)
+void release_again(struct engine *e, struct lease *l)
 {
         if (l->sent)
                 release_list_later(e, l);
 }
 
-static int release_round(struct engine *e, struct call *call, struct lock *const *locks, unsigned locks_n,
+static int release_round(struct engine *e, struct call *call, struct lease *const *leases, unsigned leases_n,
                          uint32_t nodes, struct round **ret_round)
 {
         uint32_t ttl_ms = 0;
         unsigned i;
         int r;
 
-        for (i = 0; i < locks_n; ++i)
-                if (locks[i]->ttl_ms > ttl_ms)
-                        ttl_ms = locks[i]->ttl_ms;
-        r = round_new(e, COMMAND_RELEASE, locks, locks_n, 0, ttl_ms, nodes, call, ret_round);
-        for (i = 0; i < locks_n; ++i) {
+        for (i = 0; i < leases_n; ++i)
+                if (leases[i]->ttl_max_ms > ttl_ms)
+                        ttl_ms = leases[i]->ttl_max_ms;
+        r = round_new(e, COMMAND_RELEASE, leases, leases_n, 0, ttl_ms, nodes, call, ret_round);
+        for (i = 0; i < leases_n; ++i) {
                 if (r < 0)
-                        release_again(e, locks[i]);
+                        release_again(e, leases[i]);
                 else
-                        release_unlist(e, locks[i]);
+                        lease_unlist(e, leases[i]);
         }
         return r;
 }
 
-int release_for(struct engine *e, struct call *call, struct lock *const *locks, unsigned locks_n, uint64_t *ret_round)
+int release_for(struct engine *e, struct call *call, struct lease *const *leases, unsigned leases_n,
+                uint64_t *ret_round)
 {
         struct round *round;
-        int r = release_round(e, call, locks, locks_n, e->nodes_up, &round);
+        int r = release_round(e, call, leases, leases_n, e->nodes_up, &round);
 
         if (r < 0)
                 return r;
@@ -89,14 +79,14 @@ int release_for(struct engine *e, struct call *call, struct lock *const *locks, 
 }
 
 /* The nodes that are to be asked for it now. */
-static uint32_t release_open(const struct engine *e, const struct lock *l)
+static uint32_t release_open(const struct engine *e, const struct lease *l)
 {
         return l->sent & e->nodes_up & ~l->releasing;
 }
 
 void release_flush(struct engine *e)
 {
-        struct lock *batch[KEYS_PER_ROUND_MAX], *l;
+        struct lease *batch[KEYS_PER_ROUND_MAX], *l;
         struct round *round;
         uint32_t nodes;
         unsigned n;
@@ -108,7 +98,7 @@ void release_flush(struct engine *e)
                                 release_list_later(e, l);
                                 continue;
                         }
-                        release_unlist(e, l);
+                        lease_unlist(e, l);
                         nodes |= release_open(e, l);
                         batch[n++] = l;
                 }
@@ -119,13 +109,13 @@ void release_flush(struct engine *e)
 
 void release_on_node_up(struct engine *e, unsigned node)
 {
-        struct lock *l, *next;
+        struct lease *l, *next;
         struct map_link *link;
 
         for (link = map_any(&e->rounds); link; link = map_after(&e->rounds, link))
                 round_on_node_up(e, container_of(link, struct round, link), node);
         for (l = TAILQ_FIRST(&e->release_later); l; l = next) {
-                next = TAILQ_NEXT(l, in_release);
+                next = TAILQ_NEXT(l, in_list);
                 if (l->sent & UINT32_C(1) << node)
                         release_list_due(e, l);
         }
@@ -133,15 +123,15 @@ void release_on_node_up(struct engine *e, unsigned node)
 
 void release_on_deadline(struct engine *e)
 {
-        struct lock *l, *next;
+        struct lease *l, *next;
 
         for (l = TAILQ_FIRST(&e->release_later); l; l = next) {
-                next = TAILQ_NEXT(l, in_release);
+                next = TAILQ_NEXT(l, in_list);
                 /* While a round names it, a node may yet carry out an acquire of it. */
                 if (e->now_ns >= l->gone_ns && l->refs == 0) {
-                        release_unlist(e, l);
+                        lease_unlist(e, l);
                         l->sent = 0;
-                        lock_settle(e, l);
+                        lease_settle(e, l);
                 } else if (release_open(e, l)) {
                         release_list_due(e, l);
                 }

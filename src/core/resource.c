@@ -1,6 +1,7 @@
 /*
  * One key on this host. Invariants: the queue holds claims of add and extend only, first come first; `holder` is held
- * or lapsed, never more than one; while `trying` is set no other call asks the nodes for the key.
+ * or lapsed, never more than one, and its lease is `lease`; between steps a lease has a holder, or a call that tries to
+ * take it over; while `trying` is set no other call asks the nodes for the key.
  */
 #include "redlockd/core/resource.h"
 
@@ -65,7 +66,7 @@ struct resource *resource_unref(struct engine *e, struct resource *r)
         assert(r->refs > 0);
         if (--r->refs > 0)
                 return NULL;
-        assert(!r->holder && !r->trying && TAILQ_EMPTY(&r->queue));
+        assert(!r->lease && !r->holder && !r->trying && TAILQ_EMPTY(&r->queue));
         map_unlink(&e->resources, &r->link);
         return mem_free(r);
 }

@@ -5,14 +5,17 @@
  *
  * The verdict is given once, as early as it can be: won at the quorum-th grant, lost when a quorum is out of reach, at
  * the latest at the node timeout, when whoever has not answered counts as refusing. Answers that come after it never
- * change it; they only tell which nodes have the locks (`lock.sent`), for the clean-up.
+ * change it; they only tell which nodes have the leases (`lease.sent`), for the clean-up.
+ *
+ * RENEW has no verdict of its own: each of its leases is won or lost by itself, as early as it can be.
  */
 #include "redlockd/core/round.h"
 
 #include "redlockd/base/mem.h"
 #include "redlockd/core/call.h"
-#include "redlockd/core/lock.h"
+#include "redlockd/core/lease.h"
 #include "redlockd/core/release.h"
+#include "redlockd/core/renew.h"
 #include "redlockd/core/resource.h"
 
 #include <assert.h>
@@ -35,14 +38,14 @@ struct round *round_find(const struct engine *e, uint64_t id)
         return link ? container_of(link, struct round, link) : NULL;
 }
 
-int round_new(struct engine *e, enum command_kind kind, struct lock *const *items, unsigned items_n, unsigned acquire_n,
-              uint32_t ttl_ms, uint32_t nodes, struct call *call, struct round **ret_round)
+int round_new(struct engine *e, enum command_kind kind, struct lease *const *leases, unsigned leases_n,
+              unsigned acquire_n, uint32_t ttl_ms, uint32_t nodes, struct call *call, struct round **ret_round)
 {
         struct round *r;
         unsigned i;
 
-        assert(items_n >= 1 && items_n <= KEYS_PER_ROUND_MAX);
-        r = mem_zalloc(sizeof(*r) + items_n * sizeof(*items));
+        assert(leases_n >= 1 && leases_n <= KEYS_PER_ROUND_MAX);
+        r = mem_zalloc(sizeof(*r) + leases_n * sizeof(r->items[0]));
         if (!r)
                 return -ENOMEM;
         if (heap_reserve(&e->deadlines) < 0) {
@@ -56,9 +59,9 @@ int round_new(struct engine *e, enum command_kind kind, struct lock *const *item
         r->ttl_ms = ttl_ms;
         r->to_send = nodes;
         r->acquire_n = acquire_n;
-        r->items_n = items_n;
-        for (i = 0; i < items_n; ++i)
-                r->items[i] = lock_ref(items[i]);
+        r->items_n = leases_n;
+        for (i = 0; i < leases_n; ++i)
+                r->items[i].lease = lease_ref(leases[i]);
         quorum_init(&r->ballot, e->options.nodes_n);
         for (i = 0; i < e->options.nodes_n; ++i) {
                 r->votes[i] = VOTE_PENDING;
@@ -86,8 +89,8 @@ static void round_free(struct engine *e, struct round *r)
         heap_release(&e->deadlines);
         for (i = 0; i < r->items_n; ++i) {
                 if (r->kind == COMMAND_RELEASE)
-                        release_again(e, r->items[i]);
-                lock_unref(e, r->items[i]);
+                        release_again(e, r->items[i].lease);
+                lease_unref(e, r->items[i].lease);
         }
         mem_free(r);
 }
@@ -104,10 +107,40 @@ static void round_unsend(struct engine *e, struct round *r)
         outgoing_unlink(e, &r->out);
 }
 
+static bool round_renewal_over(const struct round *r)
+{
+        unsigned i;
+
+        for (i = 0; i < r->items_n; ++i)
+                if (!r->items[i].settled && quorum_open(&r->ballot) != 0)
+                        return false;
+        return true;
+}
+
+static void round_review_renewal(struct engine *e, struct round *r)
+{
+        unsigned i;
+
+        if (!r->decided && round_renewal_over(r)) {
+                r->decided = true;
+                heap_clear(&e->deadlines, &r->timeout);
+                round_unsend(e, r);
+                for (i = 0; i < r->items_n; ++i)
+                        if (!r->items[i].settled)
+                                renew_on_failed(e, r->items[i].lease);
+        }
+        round_settle(e, r);
+}
+
 void round_review(struct engine *e, struct round *r)
 {
         enum quorum_verdict verdict = quorum_verdict(&r->ballot);
         struct call *call = r->call;
+
+        if (r->kind == COMMAND_RENEW) {
+                round_review_renewal(e, r);
+                return;
+        }
 
         if (!r->decided && verdict != QUORUM_PENDING) {
                 r->decided = true;
@@ -140,16 +173,20 @@ bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
         r->to_send &= ~bit_of(node);
         r->owed |= bit_of(node);
         for (i = 0; i < r->items_n; ++i) {
-                struct lock *l = r->items[i];
+                struct lease *l = r->items[i].lease;
+                uint32_t ttl_ms = r->kind == COMMAND_RENEW ? r->items[i].ttl_ms : r->ttl_ms;
 
-                if (r->kind == COMMAND_TAKE) {
-                        l->sent |= bit_of(node);
-                        if (r->ttl_ms > l->ttl_max_ms)
-                                l->ttl_max_ms = r->ttl_ms;
-                } else {
+                if (r->kind == COMMAND_RELEASE) {
                         l->releasing |= bit_of(node);
+                } else {
+                        /* A renewal plants nothing. */
+                        if (r->kind == COMMAND_TAKE)
+                                l->sent |= bit_of(node);
+                        if (ttl_ms > l->ttl_max_ms)
+                                l->ttl_max_ms = ttl_ms;
                 }
-                e->items[i] = (struct command_item){ resource_key(l->resource), l->value };
+                e->items[i] =
+                        (struct command_item){ .key = resource_key(l->resource), .value = l->value, .ttl_ms = ttl_ms };
         }
         *ret_command = (struct command){ .round = round_id(r),
                                          .node = node,
@@ -161,14 +198,14 @@ bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
         return true;
 }
 
-/* What an answer to TAKE says about which locks the node may have. */
+/* What an answer to TAKE or RENEW says about which leases the node may have. */
 static void round_note_take(struct engine *e, struct round *r, unsigned node, enum answer_verdict verdict)
 {
         bool nothing_done = verdict == ANSWER_HELD || verdict == ANSWER_UNSENT || verdict == ANSWER_AGAIN;
         unsigned i;
 
         for (i = 0; i < r->items_n; ++i) {
-                struct lock *l = r->items[i];
+                struct lease *l = r->items[i].lease;
                 uint64_t gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
 
                 if (verdict == ANSWER_GRANTED && i < r->acquire_n)
@@ -176,7 +213,7 @@ static void round_note_take(struct engine *e, struct round *r, unsigned node, en
                 if (nothing_done && i < r->acquire_n)
                         l->sent &= ~bit_of(node);
                 /* It may have been carried out at any moment until now: its ttl counts from now. */
-                if (!nothing_done && l->state != LOCK_HELD && l->state != LOCK_TAKING && gone_ns > l->gone_ns)
+                if (!nothing_done && l->state == LEASE_LEAVING && gone_ns > l->gone_ns)
                         l->gone_ns = gone_ns;
         }
 }
@@ -186,13 +223,41 @@ static void round_note_release(struct round *r, unsigned node, enum answer_verdi
         unsigned i;
 
         for (i = 0; i < r->items_n; ++i) {
-                struct lock *l = r->items[i];
+                struct lease *l = r->items[i].lease;
 
                 l->releasing &= ~bit_of(node);
                 if (verdict != ANSWER_GRANTED)
                         continue;
                 l->sent &= ~bit_of(node);
                 l->granted &= ~bit_of(node);
+        }
+}
+
+/* Each lease is won by a quorum of nodes that still have it, and lost by one of nodes that do not. */
+static void round_note_renewal(struct engine *e, struct round *r, unsigned node, const struct answer *answer)
+{
+        uint64_t valid_until_ns;
+        unsigned i;
+
+        if (r->decided || (answer->verdict != ANSWER_GRANTED && answer->verdict != ANSWER_HELD))
+                return;
+        for (i = 0; i < r->items_n; ++i) {
+                struct round_item *item = &r->items[i];
+
+                if (answer->taken & UINT64_C(1) << i)
+                        item->missing |= bit_of(node);
+                else
+                        item->renewed |= bit_of(node);
+                if (item->settled)
+                        continue;
+                if ((unsigned)__builtin_popcount(item->renewed) >= quorum_of(e->options.nodes_n)) {
+                        valid_until_ns = validity_end_ns(r->started_ns, item->ttl_ms, e->options.drift_factor);
+                        item->settled = true;
+                        renew_on_won(e, item->lease, valid_until_ns);
+                } else if ((unsigned)__builtin_popcount(item->missing) >= quorum_of(e->options.nodes_n)) {
+                        item->settled = true;
+                        renew_on_lost(e, item->lease);
+                }
         }
 }
 
@@ -207,7 +272,7 @@ static bool round_resend(struct engine *e, struct round *r, unsigned node)
 {
         if (r->resent & bit_of(node) || !(e->nodes_up & bit_of(node)))
                 return false;
-        if (r->kind == COMMAND_TAKE && r->decided)
+        if (r->kind != COMMAND_RELEASE && r->decided)
                 return false;
         r->resent |= bit_of(node);
         r->to_send |= bit_of(node);
@@ -230,15 +295,20 @@ void round_on_answer(struct engine *e, struct round *r, unsigned node, const str
                 node_note_error(e, node, answer->error);
         if (answer->verdict == ANSWER_AGAIN)
                 node_note_error(e, node, "NOSCRIPT");
-        if (r->kind == COMMAND_TAKE)
-                round_note_take(e, r, node, answer->verdict);
-        else
+        if (r->kind == COMMAND_RELEASE)
                 round_note_release(r, node, answer->verdict);
+        else
+                round_note_take(e, r, node, answer->verdict);
+        if (r->kind == COMMAND_RENEW)
+                round_note_renewal(e, r, node, answer);
         if (!r->decided) {
                 quorum_vote(&r->ballot, node, answer->verdict == ANSWER_GRANTED);
                 r->votes[node] = votes[answer->verdict];
-                if (answer->verdict == ANSWER_HELD)
+                if (answer->verdict == ANSWER_HELD) {
                         r->taken |= answer->taken;
+                        r->left_ms[node] = answer->number > 0 && answer->number < UINT32_MAX ? (uint32_t)answer->number
+                                                                                             : UINT32_MAX;
+                }
         }
         round_review(e, r);
 }
@@ -248,8 +318,8 @@ void round_on_node_up(struct engine *e, struct round *r, unsigned node)
         unsigned i;
 
         for (i = 0; i < r->items_n && r->kind == COMMAND_RELEASE; ++i)
-                if (r->items[i]->sent & bit_of(node))
-                        release_lock(e, r->items[i]);
+                if (r->items[i].lease->sent & bit_of(node))
+                        release_lease(e, r->items[i].lease);
 }
 
 void round_on_deadline(struct engine *e, struct round *r)

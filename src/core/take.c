@@ -1,17 +1,21 @@
 /*
  * add and extend: one try after the other until the keys are all held or the budget is spent.
  *
- * A try sorts the call's keys: those that the session holds need nothing (add) or are extended (extend), the others are
- * acquired, all in one round. It fails without asking the nodes where a key is somebody else's on this host, or where
- * another call is first in its queue; so a key is asked for by one call of this host at a time. What a failed round may
- * have set is released at once, with a token of its own for each try.
+ * A try sorts the call's keys: those that the session holds need nothing (add) or are extended (extend); those whose
+ * lease is the host's and idle since this step are taken over; the others are acquired. Where all that is needed is to
+ * take over leases that are good for long enough, nobody is asked; else it is all done in one round. It fails without
+ * asking the nodes where a key is somebody else's on this host, or where another call is first in its queue; so a key
+ * is asked for by one call of this host at a time. What a failed round may have set is released at once, with a token
+ * of its own for each try.
  *
  * Tries of the budget come by the timer: the first at once, each next after retryDelay +- retryJitter. A key that
  * becomes free on this host wakes the head of its queue for a try outside the budget.
  */
 #include "redlockd/core/call.h"
+#include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
 #include "redlockd/core/release.h"
+#include "redlockd/core/renew.h"
 #include "redlockd/core/round.h"
 #include "redlockd/core/session.h"
 
@@ -71,6 +75,7 @@ static uint64_t take_delay_ms(struct engine *e, const struct call *c)
 static void take_fail(struct engine *e, struct call *c, enum error_name error)
 {
         uint64_t at_ns;
+        size_t i;
 
         c->last_error = error;
         if (c->counted) {
@@ -85,6 +90,8 @@ static void take_fail(struct engine *e, struct call *c, enum error_name error)
                 call_move(c, CALL_WAITING);
         at_ns = c->next_try_ns < c->wait_end_ns ? c->next_try_ns : c->wait_end_ns;
         heap_set(&e->deadlines, &c->timer, at_ns);
+        for (i = 0; i < c->claims_n; ++i)
+                renew_review(e, c->claims[i].resource);
 }
 
 void take_on_deadline(struct engine *e, struct call *c)
@@ -130,6 +137,26 @@ static void holder_from_session(struct holder *ret_holder, const struct session 
         memcpy(ret_holder->name, s->name, sizeof(s->name));
 }
 
+/* The key is somebody else's on this host, or somebody else's turn. */
+static bool claim_blocked(const struct engine *e, const struct claim *claim)
+{
+        const struct resource *r = claim->resource;
+
+        return !claim_held(e, claim) && (r->holder || r->trying || resource_head(r) != claim);
+}
+
+bool take_would_take_over(const struct engine *e, const struct call *c)
+{
+        size_t i;
+
+        if (c->state != CALL_WAITING)
+                return false;
+        for (i = 0; i < c->claims_n; ++i)
+                if (claim_blocked(e, &c->claims[i]))
+                        return false;
+        return !e->draining;
+}
+
 /* Marks the keys that cannot be had now, as far as this host knows. True if there are any. */
 static bool take_mark_taken(struct engine *e, struct call *c)
 {
@@ -137,11 +164,9 @@ static bool take_mark_taken(struct engine *e, struct call *c)
         size_t i;
 
         for (i = 0; i < c->claims_n; ++i) {
-                struct resource *r = c->claims[i].resource;
+                const struct resource *r = c->claims[i].resource;
 
-                if (claim_held(e, &c->claims[i]))
-                        continue;
-                if (!r->holder && !r->trying && resource_head(r) == &c->claims[i])
+                if (!claim_blocked(e, &c->claims[i]))
                         continue;
                 taken = true;
                 c->items[i].outcome = OUTCOME_TAKEN;
@@ -173,8 +198,8 @@ static void take_mark_trying(struct call *c, struct call *trying)
                         c->claims[i].resource->trying = trying;
 }
 
-/* Forgets the tokens of a try of which nothing was sent. */
-static void take_drop_tokens(struct engine *e, struct call *c)
+/* A try is over: what it was to take is given back. */
+static void take_drop_locks(struct engine *e, struct call *c)
 {
         size_t i;
 
@@ -184,39 +209,97 @@ static void take_drop_tokens(struct engine *e, struct call *c)
                 c->claims[i].lock = NULL;
                 if (l && l->state == LOCK_TAKING)
                         lock_leave(e, l);
+                if (l)
+                        lock_unref(e, l);
         }
 }
 
-/* Starts the round of one try: `acquire_n` new tokens first, then the locks to extend. 0 or -ENOMEM. */
-static int take_start(struct engine *e, struct call *c)
+/* The host's idle lease on the key, if it is any good for this call; or NULL, and then there is none. */
+static struct lease *take_over_lease(struct engine *e, const struct call *c, struct resource *r)
 {
-        struct lock *items[KEYS_PER_ROUND_MAX];
-        unsigned acquire_n = 0, items_n;
+        struct lease *l = r->lease;
+
+        if (l && validity_left_ms(l->valid_until_ns, e->now_ns) < validity_node_timeout_ms(c->ttl_ms)) {
+                lease_leave(e, l);
+                l = NULL;
+        }
+        return l;
+}
+
+/* What the try is to take: a lock for each key that is not held, under a lease that is new or taken over. */
+static int take_new_locks(struct engine *e, struct call *c)
+{
         size_t i;
         int r;
 
         for (i = 0; i < c->claims_n; ++i) {
                 struct claim *claim = &c->claims[i];
+                struct lease *lease;
+                struct lock *held = claim_held(e, claim);
 
-                claim->lock = NULL;
-                if (claim_held(e, claim))
+                if (held) {
+                        if (c->method == METHOD_EXTEND)
+                                claim->lock = lock_ref(held);
                         continue;
-                r = lock_new(e, c->session, claim->resource, c->ttl_ms, &claim->lock);
+                }
+                lease = take_over_lease(e, c, claim->resource);
+                r = lease ? 0 : lease_new(e, claim->resource, c->ttl_ms, &lease);
+                if (r < 0)
+                        return r;
+                r = lock_new(e, c->session, lease, &claim->lock);
                 if (r < 0) {
-                        take_drop_tokens(e, c);
+                        if (lease->state == LEASE_TAKING)
+                                lease_leave(e, lease);
                         return r;
                 }
-                items[acquire_n++] = claim->lock;
+                lock_ref(claim->lock);
         }
-        items_n = acquire_n;
-        for (i = 0; i < c->claims_n && c->method == METHOD_EXTEND; ++i)
-                if (!c->claims[i].lock)
-                        items[items_n++] = c->claims[i].lock = claim_held(e, &c->claims[i]);
-        r = round_new(e, COMMAND_TAKE, items, items_n, acquire_n, c->ttl_ms, e->nodes_up, c, &c->round);
-        if (r < 0) {
-                take_drop_tokens(e, c);
+        return 0;
+}
+
+/* Nothing is to be asked of the nodes. */
+static bool take_is_over(const struct engine *e, const struct call *c)
+{
+        size_t i;
+
+        for (i = 0; i < c->claims_n; ++i) {
+                const struct lock *l = c->claims[i].lock;
+
+                if (l && (l->state != LOCK_TAKING || l->lease->state != LEASE_KEPT ||
+                          !renew_is_fresh(e, l->lease, c->ttl_ms)))
+                        return false;
+        }
+        return true;
+}
+
+/* The leases of the locks that the call is about and that are, or are not, to be acquired. */
+static unsigned take_gather(const struct call *c, bool acquired, struct lease **ret_leases)
+{
+        unsigned n = 0;
+        size_t i;
+
+        for (i = 0; i < c->claims_n; ++i) {
+                const struct lock *l = c->claims[i].lock;
+
+                if (l && (l->lease->state == LEASE_TAKING) == acquired)
+                        ret_leases[n++] = l->lease;
+        }
+        return n;
+}
+
+/* Starts the round of one try. 0 or -ENOMEM. */
+static int take_start(struct engine *e, struct call *c)
+{
+        struct lease *leases[KEYS_PER_ROUND_MAX];
+        unsigned acquire_n, n;
+        int r;
+
+        release_flush(e); /* a lease that was no good any more goes before the one that takes its place */
+        acquire_n = take_gather(c, true, leases);
+        n = acquire_n + take_gather(c, false, leases + acquire_n);
+        r = round_new(e, COMMAND_TAKE, leases, n, acquire_n, c->ttl_ms, e->nodes_up, c, &c->round);
+        if (r < 0)
                 return r;
-        }
         take_mark_trying(c, c);
         return 0;
 }
@@ -249,9 +332,52 @@ static void take_succeed(struct engine *e, struct call *c)
         size_t i;
 
         for (i = 0; i < c->claims_n; ++i)
-                if (!c->claims[i].lock)
+                if (c->items[i].outcome == OUTCOME_NONE)
                         item_from_lock(&c->items[i], OUTCOME_HELD, claim_held(e, &c->claims[i]));
         take_finish(e, c, ERROR_NONE);
+}
+
+static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t valid_until_ns, bool asked)
+{
+        struct lock *l = c->claims[i].lock;
+        enum lock_outcome outcome = OUTCOME_EXTENDED;
+
+        if (l->lease->state == LEASE_TAKING)
+                lease_keep(e, l->lease, valid_until_ns);
+        else if (l->state == LOCK_TAKING)
+                ++e->counters.handovers;
+        if (asked)
+                lease_renew(l->lease, valid_until_ns);
+        else if (l->lease->valid_until_ns < valid_until_ns)
+                valid_until_ns = l->lease->valid_until_ns;
+        if (l->state == LOCK_TAKING) {
+                if (c->method == METHOD_EXTEND && lock_find(e, c->session, l->resource))
+                        outcome = OUTCOME_REACQUIRED;
+                else
+                        outcome = OUTCOME_ACQUIRED;
+                lock_grant(e, l, c->ttl_ms, valid_until_ns);
+                ++e->counters.granted;
+        } else {
+                lock_extend(e, l, c->ttl_ms, valid_until_ns);
+                ++e->counters.extended;
+        }
+        item_from_lock(&c->items[i], outcome, l);
+}
+
+/*
+ * All that was asked for is had, until `valid_until_ns`: won by a round; or, where no node was asked, no longer than
+ * each lease is good for.
+ */
+static void take_grant(struct engine *e, struct call *c, uint64_t valid_until_ns, bool asked)
+{
+        size_t i;
+
+        take_mark_trying(c, NULL);
+        for (i = 0; i < c->claims_n; ++i)
+                if (c->claims[i].lock)
+                        take_grant_one(e, c, i, valid_until_ns, asked);
+        take_drop_locks(e, c);
+        take_succeed(e, c);
 }
 
 /* What the last try found in the way. */
@@ -284,6 +410,26 @@ static bool take_waits_for_own(struct engine *e, struct call *c)
         return false;
 }
 
+/* Nothing on this host is in the way. */
+static void take_ask(struct engine *e, struct call *c)
+{
+        if (take_new_locks(e, c) < 0) {
+                take_drop_locks(e, c);
+                take_finish(e, c, ERROR_INTERNAL);
+        } else if (take_is_over(e, c)) {
+                take_grant(e, c, validity_end_ns(e->now_ns, c->ttl_ms, e->options.drift_factor), false);
+        } else if (take_mark_no_quorum(e, c)) {
+                take_drop_locks(e, c);
+                take_fail(e, c, ERROR_NO_QUORUM);
+        } else if (take_start(e, c) < 0) {
+                take_drop_locks(e, c);
+                take_finish(e, c, ERROR_INTERNAL);
+        } else {
+                call_move(c, CALL_TRYING);
+                round_review(e, c->round);
+        }
+}
+
 void take_try(struct engine *e, struct call *c)
 {
         uint32_t new_n;
@@ -306,13 +452,8 @@ void take_try(struct engine *e, struct call *c)
                 take_finish(e, c, ERROR_STOPPING);
         } else if (take_mark_taken(e, c)) {
                 take_fail(e, c, ERROR_LOCKED);
-        } else if (take_mark_no_quorum(e, c)) {
-                take_fail(e, c, ERROR_NO_QUORUM);
-        } else if (take_start(e, c) < 0) {
-                take_finish(e, c, ERROR_INTERNAL);
         } else {
-                call_move(c, CALL_TRYING);
-                round_review(e, c->round);
+                take_ask(e, c);
         }
 }
 
@@ -324,7 +465,7 @@ void take_undo(struct engine *e, struct call *c)
         c->round = NULL;
         if (r)
                 round_abandon(e, r);
-        take_drop_tokens(e, c);
+        take_drop_locks(e, c);
 }
 
 /* Copies the votes, and the keys that stood in the way. */
@@ -339,7 +480,7 @@ static void take_note_votes(struct engine *e, struct call *c, const struct round
                 if (!(r->taken & UINT64_C(1) << i))
                         continue;
                 for (k = 0; k < c->claims_n; ++k)
-                        if (c->claims[k].lock == r->items[i])
+                        if (c->claims[k].lock && c->claims[k].lock->lease == r->items[i].lease)
                                 c->items[k].outcome = OUTCOME_TAKEN;
         }
 }
@@ -386,9 +527,30 @@ static void take_repeat(struct engine *e, struct call *c)
         call_set_ready(e, c);
 }
 
+/* Leases that were to be taken over and are not on the nodes any more. True if there are any: they are given up. */
+static bool take_drop_lost_leases(struct call *c)
+{
+        bool lost = false;
+        size_t i;
+
+        for (i = 0; i < c->claims_n; ++i) {
+                const struct lock *l = c->claims[i].lock;
+
+                if (c->items[i].outcome != OUTCOME_TAKEN || !l || l->state != LOCK_TAKING || !l->lease)
+                        continue;
+                l->lease->lost = true;
+                lost = true;
+        }
+        return lost;
+}
+
 /* A try that asked the nodes has failed: it is undone before anything else. */
 static void take_fail_round(struct engine *e, struct call *c, enum error_name error)
 {
+        if (error == ERROR_LOST && take_drop_lost_leases(c)) {
+                take_repeat(e, c);
+                return;
+        }
         take_undo(e, c);
         if (error == ERROR_LOST) {
                 /* No later try could bring it back; what was valid stays valid until its old time. */
@@ -397,32 +559,6 @@ static void take_fail_round(struct engine *e, struct call *c, enum error_name er
                 return;
         }
         take_fail(e, c, error);
-}
-
-static void take_grant(struct engine *e, struct call *c, uint64_t valid_until_ns)
-{
-        size_t i;
-
-        take_mark_trying(c, NULL);
-        for (i = 0; i < c->claims_n; ++i) {
-                struct lock *l = c->claims[i].lock;
-                enum lock_outcome outcome = OUTCOME_EXTENDED;
-
-                if (!l)
-                        continue;
-                if (l->state == LOCK_TAKING) {
-                        outcome = c->method == METHOD_EXTEND && lock_find(e, c->session, l->resource)
-                                          ? OUTCOME_REACQUIRED
-                                          : OUTCOME_ACQUIRED;
-                        lock_grant(e, l, c->ttl_ms, valid_until_ns);
-                        ++e->counters.granted;
-                } else {
-                        lock_extend(e, l, c->ttl_ms, valid_until_ns);
-                        ++e->counters.extended;
-                }
-                item_from_lock(&c->items[i], outcome, l);
-        }
-        take_succeed(e, c);
 }
 
 void take_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict)
@@ -442,6 +578,6 @@ void take_on_round(struct engine *e, struct call *c, struct round *r, enum quoru
                                 c->votes[node] = VOTE_LATE;
                 take_fail_round(e, c, ERROR_NO_QUORUM);
         } else {
-                take_grant(e, c, valid_until_ns);
+                take_grant(e, c, valid_until_ns, true);
         }
 }

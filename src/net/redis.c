@@ -124,7 +124,7 @@ static void redis_answer_lost(struct redis *r, struct redis_owed_queue *owed)
         const struct redis_owed *first;
 
         for (; (first = redis_owed_first(owed)); redis_owed_pop(owed))
-                if (redis_owed_is_command(first->kind))
+                if (first->kind == REDIS_OWED_COMMAND)
                         redis_answer(r, first->round, &lost);
         redis_owed_deinit(owed);
 }
@@ -236,7 +236,7 @@ static void redis_on_hello(struct redis *r, const struct redis_owed *owed, const
 {
         char reason[NODE_REASON_MAX];
 
-        if (redis_hello_take(&r->facts, owed->kind, value, r->options.address, reason) < 0) {
+        if (redis_hello_take(&r->facts, owed, value, r->options.address, reason) < 0) {
                 redis_give_up(r, reason);
                 return;
         }
@@ -258,7 +258,7 @@ static void redis_read_error(struct redis *r, const struct redis_owed *owed, con
         if (where)
                 *where = '\0';
         if (!owed->by_text && strncmp(ret_words, "NOSCRIPT", strlen("NOSCRIPT")) == 0) {
-                r->facts.scripts[owed->kind == REDIS_OWED_TAKE ? COMMAND_TAKE : COMMAND_RELEASE].by_text = true;
+                r->facts.scripts[owed->command].by_text = true;
                 *ret_answer = (struct answer){ .verdict = ANSWER_AGAIN };
         } else {
                 *ret_answer = (struct answer){ .verdict = ANSWER_ERROR, .error = ret_words };
@@ -267,7 +267,10 @@ static void redis_read_error(struct redis *r, const struct redis_owed *owed, con
 
 static void redis_on_command(struct redis *r, const struct redis_owed *owed, const struct redis_value *value)
 {
-        const enum command_kind kind = owed->kind == REDIS_OWED_TAKE ? COMMAND_TAKE : COMMAND_RELEASE;
+        const enum command_kind kind = owed->command;
+        static const char *const shapes[COMMAND_KINDS_N] = { "an answer of the wrong shape to TAKE",
+                                                             "an answer of the wrong shape to RELEASE",
+                                                             "an answer of the wrong shape to RENEW" };
         const uint64_t round = owed->round;
         char words[NODE_REASON_MAX];
         struct answer answer;
@@ -275,8 +278,7 @@ static void redis_on_command(struct redis *r, const struct redis_owed *owed, con
         if (value->kind == REDIS_VALUE_ERROR) {
                 redis_read_error(r, owed, value, words, &answer);
         } else if (redis_script_decode(value, kind, owed->items_n, &answer) < 0) {
-                redis_give_up(r, kind == COMMAND_TAKE ? "an answer of the wrong shape to TAKE"
-                                                      : "an answer of the wrong shape to RELEASE");
+                redis_give_up(r, shapes[kind]);
                 return;
         } else if (owed->by_text) {
                 r->facts.scripts[kind].by_text = false;
@@ -293,7 +295,7 @@ static void redis_on_value(struct redis *r, const struct redis_value *value)
 
         if (!owed)
                 redis_give_up(r, "a reply that nobody waits for");
-        else if (redis_owed_is_command(owed->kind))
+        else if (owed->kind == REDIS_OWED_COMMAND)
                 redis_on_command(r, owed, value);
         else
                 redis_on_hello(r, owed, value);
@@ -447,7 +449,8 @@ void redis_start(struct redis *r)
 int redis_send(struct redis *r, const struct command *command)
 {
         struct redis_owed owed = {
-                .kind = command->kind == COMMAND_TAKE ? REDIS_OWED_TAKE : REDIS_OWED_RELEASE,
+                .kind = REDIS_OWED_COMMAND,
+                .command = command->kind,
                 .items_n = command->items_n,
                 .round = command->round,
                 .sent_ns = clock_now_ns(),

@@ -6,7 +6,7 @@
  *      SELECT db              where it is not 0
  *      PING                   says whether the node is fit to work: loading, asking for a password ...
  *      CLIENT SETNAME, INFO   for people: an error is tolerated
- *      SCRIPT LOAD            twice: an error is tolerated, the script is then always called by its text
+ *      SCRIPT LOAD            of each command: an error is tolerated, the script is then always called by its text
  *
  * A server that is full, or takes nobody from outside, sends its error unasked and closes: it is taken for the answer
  * to whichever comes first, so that must be one whose error is the reason.
@@ -22,9 +22,8 @@
 #define NUMBER_MAX 24
 
 static const char *const hello_names[] = {
-        [REDIS_OWED_AUTH] = "AUTH", [REDIS_OWED_SELECT] = "SELECT",         [REDIS_OWED_SETNAME] = "CLIENT SETNAME",
-        [REDIS_OWED_INFO] = "INFO", [REDIS_OWED_LOAD_TAKE] = "SCRIPT LOAD", [REDIS_OWED_LOAD_RELEASE] = "SCRIPT LOAD",
-        [REDIS_OWED_PING] = "PING",
+        [REDIS_OWED_AUTH] = "AUTH", [REDIS_OWED_SELECT] = "SELECT",    [REDIS_OWED_SETNAME] = "CLIENT SETNAME",
+        [REDIS_OWED_INFO] = "INFO", [REDIS_OWED_LOAD] = "SCRIPT LOAD", [REDIS_OWED_PING] = "PING",
 };
 
 struct hello {
@@ -33,7 +32,7 @@ struct hello {
         uint64_t now_ns;
 };
 
-static int hello_add(const struct hello *h, enum redis_owed_kind kind, const struct text *args, size_t args_n)
+static int hello_add_owed(const struct hello *h, struct redis_owed owed, const struct text *args, size_t args_n)
 {
         int r;
 
@@ -43,8 +42,14 @@ static int hello_add(const struct hello *h, enum redis_owed_kind kind, const str
         r = redis_encode(h->output, args, args_n);
         if (r < 0)
                 return r;
-        redis_owed_push(h->owed, &(struct redis_owed){ .kind = kind, .sent_ns = h->now_ns });
+        owed.sent_ns = h->now_ns;
+        redis_owed_push(h->owed, &owed);
         return 0;
+}
+
+static int hello_add(const struct hello *h, enum redis_owed_kind kind, const struct text *args, size_t args_n)
+{
+        return hello_add_owed(h, (struct redis_owed){ .kind = kind }, args, args_n);
 }
 
 static int hello_add_auth(const struct hello *h, const struct address *address)
@@ -73,11 +78,11 @@ static int hello_add_select(const struct hello *h, const struct address *address
         return hello_add(h, REDIS_OWED_SELECT, (const struct text[]){ text_of("SELECT"), text_of(db) }, 2);
 }
 
-static int hello_add_script(const struct hello *h, enum redis_owed_kind kind, enum command_kind command)
+static int hello_add_script(const struct hello *h, enum command_kind command)
 {
         const struct text args[] = { text_of("SCRIPT"), text_of("LOAD"), text_of(redis_script_text(command)) };
 
-        return hello_add(h, kind, args, 3);
+        return hello_add_owed(h, (struct redis_owed){ .kind = REDIS_OWED_LOAD, .command = command }, args, 3);
 }
 
 int redis_hello_encode_ping(struct buffer *output, struct redis_owed_queue *owed, uint64_t now_ns)
@@ -94,6 +99,7 @@ int redis_hello_encode(struct buffer *output, struct redis_owed_queue *owed, con
         const struct hello h = { output, owed, now_ns };
         const struct text setname[] = { text_of("CLIENT"), text_of("SETNAME"), text_of("redlockd") };
         const struct text info[] = { text_of("INFO"), text_of("server") };
+        unsigned i;
         int r;
 
         r = hello_add_auth(&h, address);
@@ -105,10 +111,8 @@ int redis_hello_encode(struct buffer *output, struct redis_owed_queue *owed, con
                 r = hello_add(&h, REDIS_OWED_SETNAME, setname, 3);
         if (r == 0)
                 r = hello_add(&h, REDIS_OWED_INFO, info, 2);
-        if (r == 0)
-                r = hello_add_script(&h, REDIS_OWED_LOAD_TAKE, COMMAND_TAKE);
-        if (r == 0)
-                r = hello_add_script(&h, REDIS_OWED_LOAD_RELEASE, COMMAND_RELEASE);
+        for (i = 0; i < REDIS_SCRIPTS_N && r == 0; ++i)
+                r = hello_add_script(&h, (enum command_kind)i);
         return r;
 }
 
@@ -169,23 +173,19 @@ static bool hello_is_sha(struct text text)
         return text.len == REDIS_SHA_LEN && strspn(text.data, "0123456789abcdef") == REDIS_SHA_LEN;
 }
 
-static bool hello_take_value(struct redis_facts *facts, enum redis_owed_kind kind, const struct redis_value *value)
+static bool hello_take_value(struct redis_facts *facts, const struct redis_owed *owed, const struct redis_value *value)
 {
-        struct redis_script *script;
-
-        switch (kind) {
+        switch (owed->kind) {
         case REDIS_OWED_INFO:
                 if (value->kind != REDIS_VALUE_STRING)
                         return false;
                 hello_field(value->text, "redis_version:", facts->version, sizeof(facts->version));
                 hello_field(value->text, "run_id:", facts->run_id, sizeof(facts->run_id));
                 return true;
-        case REDIS_OWED_LOAD_TAKE:
-        case REDIS_OWED_LOAD_RELEASE:
-                script = &facts->scripts[kind == REDIS_OWED_LOAD_TAKE ? COMMAND_TAKE : COMMAND_RELEASE];
+        case REDIS_OWED_LOAD:
                 if (value->kind != REDIS_VALUE_STRING || !hello_is_sha(value->text))
                         return false;
-                memcpy(script->sha, value->text.data, REDIS_SHA_LEN + 1);
+                memcpy(facts->scripts[owed->command].sha, value->text.data, REDIS_SHA_LEN + 1);
                 return true;
         case REDIS_OWED_PING:
                 return value->kind == REDIS_VALUE_STATUS && text_equal(value->text, text_of("PONG"));
@@ -194,15 +194,17 @@ static bool hello_take_value(struct redis_facts *facts, enum redis_owed_kind kin
         }
 }
 
-int redis_hello_take(struct redis_facts *facts, enum redis_owed_kind kind, const struct redis_value *value,
+int redis_hello_take(struct redis_facts *facts, const struct redis_owed *owed, const struct redis_value *value,
                      const struct address *address, char ret_reason[NODE_REASON_MAX])
 {
+        enum redis_owed_kind kind = owed->kind;
+
         if (value->kind == REDIS_VALUE_ERROR) {
                 if (kind == REDIS_OWED_AUTH || kind == REDIS_OWED_SELECT || kind == REDIS_OWED_PING)
                         return hello_refused(kind, value->text, address, ret_reason);
                 return 0;
         }
-        if (hello_take_value(facts, kind, value))
+        if (hello_take_value(facts, owed, value))
                 return 0;
         snprintf(ret_reason, NODE_REASON_MAX, "an answer of the wrong shape to %s", hello_names[kind]);
         return -EPROTO;

@@ -7,7 +7,10 @@
  * raised.
  *
  * RELEASE goes through all keys whatever one of them answers: a key of another type is not ours and thus gone; any
- * other error is returned, since the value may still be there, but only at the end.
+ * other error is returned, since the value may still be there, but only at the end. What is deleted is announced on the
+ * key's channel, to whoever listens; that is only help, so an error of it is none.
+ *
+ * RENEW goes through all keys, too: each for itself.
  *
  * The node's time is read first of all: node_ms is never later than the moment of the writing.
  */
@@ -19,7 +22,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define SCRIPT_ARGS_MAX (3 + 2 * KEYS_PER_ROUND_MAX + 2)
+#define SCRIPT_ARGS_MAX (3 + 3 * KEYS_PER_ROUND_MAX)
 _Static_assert(SCRIPT_ARGS_MAX <= REDIS_ARGS_MAX, "a command of the most keys can be encoded");
 
 #define NUMBER_MAX 24 /* a 64-bit number in decimal, with its NUL */
@@ -57,16 +60,36 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "return {1, 0, now}\n",
         [COMMAND_RELEASE] =
                 "local t = redis.call('TIME')\n"
-                "local deleted, failed = 0, false\n"
+                "local done, failed = {1, 0, t[1] * 1000 + t[2] / 1000}, false\n"
                 "for i, key in ipairs(KEYS) do\n"
                 "  local r = redis.pcall('GET', key)\n"
-                "  if r == ARGV[i] then\n"
+                "  if r == ARGV[2 * i - 1] then\n"
                 "    r = redis.pcall('DEL', key)\n"
-                "    if r == 1 then deleted = deleted + 1 end\n"
+                "    if r == 1 then\n"
+                "      local channel = '" REDIS_CHANNEL_PREFIX "' .. key\n"
+                "      local n = redis.pcall('PUBSUB', 'NUMSUB', channel)[2] or 0\n"
+                "      done[2] = done[2] + 1\n"
+                "      if n > 0 then redis.pcall('PUBLISH', channel, n) end\n"
+                "      if n > tonumber(ARGV[2 * i]) then done[#done + 1] = i end\n"
+                "    end\n"
                 "  end\n"
                 "  if type(r) == 'table' and not string.find(r.err, '^WRONGTYPE') then failed = r end\n"
                 "end\n"
-                "return failed or {1, deleted, t[1] * 1000 + t[2] / 1000}\n",
+                "return failed or done\n",
+        [COMMAND_RENEW] =
+                "local t = redis.call('TIME')\n"
+                "local done = {1, 0, t[1] * 1000 + t[2] / 1000}\n"
+                "for i, key in ipairs(KEYS) do\n"
+                "  local ttl = ARGV[2 * i]\n"
+                "  if redis.pcall('GET', key) == ARGV[2 * i - 1] then\n"
+                "    local left = redis.call('PTTL', key)\n"
+                "    if left >= 0 and left < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end\n"
+                "  else\n"
+                "    done[1] = 0\n"
+                "    done[#done + 1] = i\n"
+                "  end\n"
+                "end\n"
+                "return done\n",
 };
 /* clang-format on */
 
@@ -118,6 +141,7 @@ int redis_script_encode(struct buffer *output, const struct redis_script *script
 {
         bool by_text = script->by_text || script->sha[0] == '\0';
         char keys_digits[NUMBER_MAX], acquire_digits[NUMBER_MAX], ttl_digits[NUMBER_MAX], *block;
+        char own_digits[KEYS_PER_ROUND_MAX][NUMBER_MAX];
         struct text args[SCRIPT_ARGS_MAX];
         size_t n = 0;
         unsigned i;
@@ -136,8 +160,15 @@ int redis_script_encode(struct buffer *output, const struct redis_script *script
                 args[n++] = script_number(acquire_digits, command->acquire_n);
                 args[n++] = script_number(ttl_digits, command->ttl_ms);
         }
-        for (i = 0; i < command->items_n; ++i)
-                args[n++] = text_of(command->items[i].value);
+        for (i = 0; i < command->items_n; ++i) {
+                const struct command_item *item = &command->items[i];
+
+                args[n++] = text_of(item->value);
+                if (command->kind == COMMAND_RENEW)
+                        args[n++] = script_number(own_digits[i], item->ttl_ms);
+                else if (command->kind == COMMAND_RELEASE)
+                        args[n++] = text_of(item->heard ? "1" : "0");
+        }
         r = redis_encode(output, args, n);
         mem_free(block);
         if (r < 0)
@@ -178,15 +209,16 @@ int redis_script_decode(const struct redis_value *value, enum command_kind kind,
                         return -EPROTO;
         answer.number = (uint64_t)element[1].integer;
         answer.node_ms = (uint64_t)element[2].integer;
+        r = script_decode_taken(element + 3, value->elements_n - 3, items_n, &answer.taken);
+        if (r < 0)
+                return r;
         if (element[0].integer == 1) {
-                if (value->elements_n != 3 || answer.number > (kind == COMMAND_TAKE ? 0 : items_n))
+                if (answer.number > (kind == COMMAND_RELEASE ? items_n : 0) ||
+                    (answer.taken && kind != COMMAND_RELEASE))
                         return -EPROTO;
         } else {
-                if (element[0].integer != 0 || kind != COMMAND_TAKE || value->elements_n == 3)
+                if (element[0].integer != 0 || kind == COMMAND_RELEASE || !answer.taken)
                         return -EPROTO;
-                r = script_decode_taken(element + 3, value->elements_n - 3, items_n, &answer.taken);
-                if (r < 0)
-                        return r;
                 answer.verdict = ANSWER_HELD;
         }
         *ret_answer = answer;

@@ -138,6 +138,22 @@ static void memory_release(struct memory *m, const struct command *command, uint
         answer->verdict = ANSWER_GRANTED;
 }
 
+static void memory_renew(struct memory *m, const struct command *command, uint64_t now_ms, struct answer *answer)
+{
+        unsigned i;
+
+        for (i = 0; i < command->items_n; ++i) {
+                struct entry *entry = memory_find(m, command->items[i].key, now_ms);
+                uint64_t expires_ms = now_ms + command->items[i].ttl_ms;
+
+                if (!entry || strcmp(entry->value, command->items[i].value) != 0)
+                        answer->taken |= UINT64_C(1) << i;
+                else if (entry->expires_ms < expires_ms)
+                        entry->expires_ms = expires_ms;
+        }
+        answer->verdict = answer->taken ? ANSWER_HELD : ANSWER_GRANTED;
+}
+
 static void memory_take(struct memory *m, const struct command *command, uint64_t now_ms, struct answer *answer)
 {
         uint64_t expires_ms = now_ms + command->ttl_ms;
@@ -182,6 +198,11 @@ void memory_execute(struct memory *m, const struct command *command, uint64_t no
         case COMMAND_RELEASE:
                 memory_release(m, command, now_ms, &answer);
                 break;
+        case COMMAND_RENEW:
+                memory_renew(m, command, now_ms, &answer);
+                break;
+        case COMMAND_KINDS_N:
+                assert(false);
         }
         *ret_answer = answer;
 }

@@ -50,15 +50,18 @@ def test_nothing_of_the_dead_is_left_in_redis(daemon, nodes3):
     assert watcher.call("locks")["locks"] == []
 
 
-def test_the_values_of_the_dead_are_gone_when_the_next_holder_has_the_keys(daemon, nodes3):
+def test_what_the_dead_held_passes_to_the_next_holder_with_values_of_its_own(daemon, nodes3):
     holder, client = daemon.client_process(), daemon.client()
     dead = {lock["value"] for lock in holder.add(KEYS, ttl=60000).values()}
     request = client.send("add", keys=KEYS, ttl=60000, retryCount=-1)
     eventually(lambda: client.call("waiters")["waiters"])
     holder.kill()
     alive = {lock["value"] for lock in client.reply(request)["locks"]}
-    eventually(lambda: set(locks_on(nodes3).values()) == alive and len(locks_on(nodes3)) == 120)
     assert not alive & dead
+    assert set(locks_on(nodes3).values()) == dead  # the host's leases: no node was asked
+    assert daemon.client().call("status")["counters"]["handovers"] == 40
+    client.call("free")
+    eventually_empty(nodes3)
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])

@@ -51,6 +51,8 @@ static void fake_conn_close(struct fake_conn *c)
 
 static const char *fake_default(struct fake_conn *c, const char *name, char *space, size_t size)
 {
+        static const char *const shas[] = { FAKE_SHA_TAKE, FAKE_SHA_RELEASE, FAKE_SHA_RENEW };
+
         if (strcmp(name, "PING") == 0)
                 return "+PONG\r\n";
         if (strncmp(name, "EVAL", 4) == 0)
@@ -58,7 +60,7 @@ static const char *fake_default(struct fake_conn *c, const char *name, char *spa
         if (strcmp(name, "INFO") == 0)
                 snprintf(space, size, "$%zu\r\n%s\r\n", strlen(fake_info), fake_info);
         else if (strcmp(name, "SCRIPT") == 0)
-                snprintf(space, size, "$40\r\n%s\r\n", c->loads_n++ == 0 ? FAKE_SHA_TAKE : FAKE_SHA_RELEASE);
+                snprintf(space, size, "$40\r\n%s\r\n", shas[c->loads_n++ % 3]);
         else
                 return "+OK\r\n";
         return space;

@@ -13,6 +13,10 @@
 #define FAKE_RULES_MAX    8
 #define FAKE_SHA_TAKE     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define FAKE_SHA_RELEASE  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define FAKE_SHA_RENEW    "cccccccccccccccccccccccccccccccccccccccc"
+
+/* What every connection asks for first, where the address has no password and no db. */
+#define FAKE_INTRODUCTION_N 6
 
 struct fake_conn;
 

@@ -183,7 +183,7 @@ int scene_send(struct scene *s, const struct command *command)
 
 static int scene_send_one(struct scene *s, enum command_kind kind, uint64_t round)
 {
-        const struct command_item item = { text_of("k"), SCENE_VALUE };
+        const struct command_item item = { .key = text_of("k"), .value = SCENE_VALUE };
 
         return redis_send(s->redis, &(struct command){ .round = round,
                                                        .node = 3,

@@ -12,13 +12,17 @@
 
 START_TEST(the_introduction_comes_in_one_go)
 {
-        static const char *const commands[] = { "PING", "CLIENT SETNAME redlockd", "INFO server",
-                                                "SCRIPT LOAD <script>", "SCRIPT LOAD <script>" };
+        static const char *const commands[FAKE_INTRODUCTION_N] = { "PING",
+                                                                   "CLIENT SETNAME redlockd",
+                                                                   "INFO server",
+                                                                   "SCRIPT LOAD <script>",
+                                                                   "SCRIPT LOAD <script>",
+                                                                   "SCRIPT LOAD <script>" };
         struct scene s;
 
         scene_up(&s);
-        ck_assert_uint_eq(s.fake.commands_n, 5);
-        for (unsigned i = 0; i < 5; ++i)
+        ck_assert_uint_eq(s.fake.commands_n, FAKE_INTRODUCTION_N);
+        for (unsigned i = 0; i < FAKE_INTRODUCTION_N; ++i)
                 ck_assert_str_eq(s.fake.commands[i], commands[i]);
         ck_assert_uint_eq(s.fake.reads_n, 1);
         ck_assert_str_eq(redis_version(s.redis), "7.0.15");

@@ -15,7 +15,10 @@ static void until_asked(struct scene *s, unsigned n)
 
 START_TEST(commands_are_script_calls)
 {
-        const struct command_item items[] = { { text_of("a"), SCENE_VALUE }, { { "b\0c", 3 }, SCENE_VALUE_B } };
+        const struct command_item items[] = {
+                { .key = text_of("a"), .value = SCENE_VALUE },
+                { .key = { "b\0c", 3 }, .value = SCENE_VALUE_B, .ttl_ms = 70, .heard = true }
+        };
         struct command command = { .round = 9, .ttl_ms = 4000, .items = items, .items_n = 2, .acquire_n = 1 };
         struct scene s;
         char *line;
@@ -24,14 +27,20 @@ START_TEST(commands_are_script_calls)
         ck_assert_int_eq(scene_send(&s, &command), 0);
         command.kind = COMMAND_RELEASE;
         ck_assert_int_eq(scene_send(&s, &command), 0);
-        until_asked(&s, 2);
-        line = s.fake.commands[5];
+        command.kind = COMMAND_RENEW;
+        ck_assert_int_eq(scene_send(&s, &command), 0);
+        until_asked(&s, 3);
+        line = s.fake.commands[FAKE_INTRODUCTION_N];
         ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_TAKE " 2 a b");
         ck_assert_str_eq(line + strlen(line) + 1, "c 1 4000 " SCENE_VALUE " " SCENE_VALUE_B);
-        line = s.fake.commands[6];
+        line = s.fake.commands[FAKE_INTRODUCTION_N + 1];
         ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_RELEASE " 2 a b");
-        ck_assert_str_eq(line + strlen(line) + 1, "c " SCENE_VALUE " " SCENE_VALUE_B);
+        ck_assert_str_eq(line + strlen(line) + 1, "c " SCENE_VALUE " 0 " SCENE_VALUE_B " 1");
+        line = s.fake.commands[FAKE_INTRODUCTION_N + 2];
+        ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_RENEW " 2 a b");
+        ck_assert_str_eq(line + strlen(line) + 1, "c " SCENE_VALUE " 0 " SCENE_VALUE_B " 70");
         scene_close_node(&s);
+        scene_expect(&s, "lost 9");
         scene_expect(&s, "lost 9");
         scene_expect(&s, "lost 9");
         scene_end(&s);
@@ -40,7 +49,8 @@ END_TEST
 
 START_TEST(the_prefix_is_put_before_every_key)
 {
-        const struct command_item items[] = { { text_of("a"), SCENE_VALUE }, { { NULL, 0 }, SCENE_VALUE } };
+        const struct command_item items[] = { { .key = text_of("a"), .value = SCENE_VALUE },
+                                              { .key = { NULL, 0 }, .value = SCENE_VALUE } };
         struct scene s;
 
         scene_init(&s);
@@ -53,8 +63,8 @@ START_TEST(the_prefix_is_put_before_every_key)
         scene_send(&s, &(struct command){ .round = 1, .kind = COMMAND_RELEASE, .items = items, .items_n = 2 });
         fake_redis_rule(&s.fake, "EVALSHA", "*3\r\n:1\r\n:2\r\n:5\r\n");
         scene_expect(&s, "granted 1 2 5");
-        ck_assert_str_eq(s.fake.commands[5],
-                         "EVALSHA " FAKE_SHA_RELEASE " 2 locks:a locks: " SCENE_VALUE " " SCENE_VALUE);
+        ck_assert_str_eq(s.fake.commands[FAKE_INTRODUCTION_N],
+                         "EVALSHA " FAKE_SHA_RELEASE " 2 locks:a locks: " SCENE_VALUE " 0 " SCENE_VALUE " 0");
         scene_end(&s);
 }
 END_TEST
@@ -68,7 +78,7 @@ START_TEST(answers_say_what_the_node_said)
         scene_up(&s);
         for (unsigned i = 0; i < KEYS_PER_ROUND_MAX; ++i) {
                 keys[i] = (char)('0' + i);
-                items[i] = (struct command_item){ { &keys[i], 1 }, SCENE_VALUE };
+                items[i] = (struct command_item){ .key = { &keys[i], 1 }, .value = SCENE_VALUE };
         }
         scene_send(&s, &(struct command){ .round = 1, .ttl_ms = 1, .items = items, .items_n = 64, .acquire_n = 64 });
         until_asked(&s, 1);
@@ -349,7 +359,8 @@ START_TEST(a_script_that_the_node_forgot_is_sent_along_until_it_was_answered)
         scene_expect(&s, "granted 7 0 5");
         scene_expect(&s, "granted 8 0 5");
         for (unsigned i = 0; i < 8; ++i) /* 4, 5 and 6 brought it */
-                ck_assert_int_eq(strncmp(s.fake.commands[5 + i], "EVAL <script>", 13) == 0, i >= 3 && i <= 5);
+                ck_assert_int_eq(strncmp(s.fake.commands[FAKE_INTRODUCTION_N + i], "EVAL <script>", 13) == 0,
+                                 i >= 3 && i <= 5);
         /* to a command that brought the script it is an error like any other: nobody is sent round in circles */
         scene_take(&s, 9);
         until_asked(&s, 9);

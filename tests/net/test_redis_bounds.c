@@ -70,7 +70,7 @@ START_TEST(more_than_the_kernel_takes_is_written_bit_by_bit)
         struct scene s;
 
         for (unsigned i = 0; i < KEYS_PER_ROUND_MAX; ++i)
-                items[i] = (struct command_item){ { key, sizeof(key) }, SCENE_VALUE };
+                items[i] = (struct command_item){ .key = { key, sizeof(key) }, .value = SCENE_VALUE };
         scene_up_deaf(&s);
         fake_redis_rule(&s.fake, "EVALSHA", GRANTED);
         s.flushing = false;
@@ -122,7 +122,7 @@ START_TEST(the_bytes_that_wait_are_bounded)
         struct scene s;
 
         for (unsigned i = 0; i < KEYS_PER_ROUND_MAX; ++i)
-                items[i] = (struct command_item){ { key, sizeof(key) }, SCENE_VALUE };
+                items[i] = (struct command_item){ .key = { key, sizeof(key) }, .value = SCENE_VALUE };
         scene_up_deaf(&s);
         while (scene_send(&s, &command) == 0)
                 ++n;
@@ -143,7 +143,7 @@ END_TEST
 
 START_TEST(without_memory_a_command_is_not_taken_and_nothing_else_happens)
 {
-        const struct command_item item = { text_of("k"), SCENE_VALUE };
+        const struct command_item item = { .key = text_of("k"), .value = SCENE_VALUE };
         const struct command command = { .ttl_ms = 1, .items = &item, .items_n = 1 };
         unsigned refused = 0, n = 0;
         struct scene s;

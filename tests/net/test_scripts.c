@@ -90,11 +90,14 @@ static struct command random_command(uint64_t *seed, struct command_item items[K
         struct command command = { .items = items, .items_n = 1 + dice(seed, 3) };
         unsigned first = dice(seed, KEYS_N), i;
 
-        command.kind = dice(seed, 3) == 0 ? COMMAND_RELEASE : COMMAND_TAKE;
+        command.kind =
+                (enum command_kind[]){ COMMAND_RELEASE, COMMAND_TAKE, COMMAND_TAKE, COMMAND_RENEW }[dice(seed, 4)];
         command.ttl_ms = 100000 * (1 + dice(seed, 4));
         command.acquire_n = command.kind == COMMAND_TAKE ? dice(seed, command.items_n + 1) : 0;
         for (i = 0; i < command.items_n; ++i)
-                items[i] = (struct command_item){ text_of(keys[(first + i) % KEYS_N]), values[dice(seed, 2)] };
+                items[i] = (struct command_item){ .key = text_of(keys[(first + i) % KEYS_N]),
+                                                  .value = values[dice(seed, 2)],
+                                                  .ttl_ms = 100000 * (1 + dice(seed, 4)) };
         return command;
 }
 
@@ -105,14 +108,14 @@ static void compare(const struct command *command, const struct answer *answer, 
                       answer->taken, expected->taken);
         /* a ttl runs from when it is set, which is after the script read the time */
         ck_assert_int_le(llabs((long long)answer->number - (long long)expected->number),
-                         command->kind == COMMAND_RELEASE ? 0 : 10000);
+                         command->kind == COMMAND_TAKE ? 10000 : 0);
 }
 
 START_TEST(random_sequences_are_answered_as_by_the_memory_node)
 {
         const char *wanted = getenv("SEQUENCES");
         unsigned sequences_n = wanted ? (unsigned)atoi(wanted) : SEQUENCES_N, commands_n = sequences_n * COMMANDS_N, i;
-        unsigned seen[2][ANSWER_LOST + 1] = { { 0 } };
+        unsigned seen[COMMAND_KINDS_N][ANSWER_LOST + 1] = { { 0 } };
         struct command_item items[KEYS_N];
         struct answer expected;
         uint64_t seed = (uint64_t)time(NULL);
@@ -138,6 +141,8 @@ START_TEST(random_sequences_are_answered_as_by_the_memory_node)
         ck_assert_uint_gt(seen[COMMAND_TAKE][ANSWER_GRANTED], commands_n / 10);
         ck_assert_uint_gt(seen[COMMAND_TAKE][ANSWER_HELD], commands_n / 10);
         ck_assert_uint_gt(seen[COMMAND_RELEASE][ANSWER_GRANTED], commands_n / 10);
+        ck_assert_uint_gt(seen[COMMAND_RENEW][ANSWER_GRANTED], commands_n / 1000);
+        ck_assert_uint_gt(seen[COMMAND_RENEW][ANSWER_HELD], commands_n / 10);
         memory_free(memory);
         stage_end(&t);
 }
@@ -145,8 +150,9 @@ END_TEST
 
 START_TEST(all_or_nothing)
 {
-        const struct command_item items[] = { { text_of("a"), SCENE_VALUE }, { text_of("b"), SCENE_VALUE } };
-        const struct command_item b = { text_of("b"), SCENE_VALUE_B };
+        const struct command_item items[] = { { .key = text_of("a"), .value = SCENE_VALUE },
+                                              { .key = text_of("b"), .value = SCENE_VALUE } };
+        const struct command_item b = { .key = text_of("b"), .value = SCENE_VALUE_B };
         const struct answer *answer;
         struct stage t;
 
@@ -174,7 +180,7 @@ END_TEST
 
 START_TEST(the_node_says_its_time)
 {
-        const struct command_item a = { text_of("a"), SCENE_VALUE };
+        const struct command_item a = { .key = text_of("a"), .value = SCENE_VALUE };
         uint64_t before = (uint64_t)time(NULL) * 1000, after;
         struct stage t;
 
@@ -191,7 +197,7 @@ END_TEST
 
 START_TEST(a_ttl_is_set_raised_and_never_cut)
 {
-        const struct command_item a = { text_of("a"), SCENE_VALUE };
+        const struct command_item a = { .key = text_of("a"), .value = SCENE_VALUE };
         struct stage t;
 
         stage_init(&t);
@@ -211,7 +217,8 @@ END_TEST
 
 START_TEST(a_key_whose_ttl_has_passed_is_free)
 {
-        const struct command_item a = { text_of("a"), SCENE_VALUE }, b = { text_of("a"), SCENE_VALUE_B };
+        const struct command_item a = { .key = text_of("a"), .value = SCENE_VALUE },
+                                  b = { .key = text_of("a"), .value = SCENE_VALUE_B };
         const struct answer *answer;
         struct stage t;
 
@@ -227,7 +234,8 @@ END_TEST
 
 START_TEST(a_key_without_a_ttl_gives_no_time)
 {
-        const struct command_item items[] = { { text_of("a"), SCENE_VALUE }, { text_of("b"), SCENE_VALUE } };
+        const struct command_item items[] = { { .key = text_of("a"), .value = SCENE_VALUE },
+                                              { .key = text_of("b"), .value = SCENE_VALUE } };
         const struct answer *answer;
         struct stage t;
 
@@ -246,7 +254,8 @@ END_TEST
 
 START_TEST(a_key_of_another_type_is_an_error_and_leaves_all_as_it_was)
 {
-        const struct command_item items[] = { { text_of("a"), SCENE_VALUE }, { text_of("l"), SCENE_VALUE } };
+        const struct command_item items[] = { { .key = text_of("a"), .value = SCENE_VALUE },
+                                              { .key = text_of("l"), .value = SCENE_VALUE } };
         const struct answer *answer;
         struct stage t;
 
@@ -265,13 +274,40 @@ START_TEST(a_key_of_another_type_is_an_error_and_leaves_all_as_it_was)
 }
 END_TEST
 
+START_TEST(a_renewal_is_of_each_key_for_itself)
+{
+        const struct command_item items[] = { { .key = text_of("a"), .value = SCENE_VALUE, .ttl_ms = 60000 },
+                                              { .key = text_of("l"), .value = SCENE_VALUE, .ttl_ms = 60000 },
+                                              { .key = text_of("b"), .value = SCENE_VALUE, .ttl_ms = 60000 },
+                                              { .key = text_of("c"), .value = SCENE_VALUE, .ttl_ms = 10000 },
+                                              { .key = text_of("none"), .value = SCENE_VALUE, .ttl_ms = 60000 } };
+        const struct answer *answer;
+        struct stage t;
+
+        stage_init(&t);
+        real_redis_do(&t.server, "RPUSH l 1");
+        real_redis_do(&t.server, "SET b somebody-else PX 20000");
+        stage_take(&t, &items[0], 1, 1, 20000);
+        stage_take(&t, &items[3], 1, 1, 20000);
+        answer = stage_do(&t, (struct command){ .kind = COMMAND_RENEW, .items = items, .items_n = 5 });
+        ck_assert_int_eq(answer->verdict, ANSWER_HELD);
+        ck_assert_uint_eq(answer->taken, 1 << 1 | 1 << 2 | 1 << 4);
+        ck_assert_int_gt(stage_pttl(&t, "a"), 55000);
+        ck_assert_int_le(stage_pttl(&t, "b"), 20000);
+        ck_assert_int_gt(stage_pttl(&t, "c"), 15000); /* never cut */
+        answer = stage_do(&t, (struct command){ .kind = COMMAND_RENEW, .items = items, .items_n = 1 });
+        ck_assert_int_eq(answer->verdict, ANSWER_GRANTED);
+        stage_end(&t);
+}
+END_TEST
+
 START_TEST(a_release_goes_through_all_keys)
 {
-        const struct command_item items[] = { { text_of("a"), SCENE_VALUE },
-                                              { text_of("l"), SCENE_VALUE },
-                                              { text_of("b"), SCENE_VALUE },
-                                              { text_of("c"), SCENE_VALUE },
-                                              { text_of("none"), SCENE_VALUE } };
+        const struct command_item items[] = { { .key = text_of("a"), .value = SCENE_VALUE },
+                                              { .key = text_of("l"), .value = SCENE_VALUE },
+                                              { .key = text_of("b"), .value = SCENE_VALUE },
+                                              { .key = text_of("c"), .value = SCENE_VALUE },
+                                              { .key = text_of("none"), .value = SCENE_VALUE } };
         const struct answer *answer;
         struct stage t;
 
@@ -291,7 +327,8 @@ END_TEST
 
 START_TEST(a_release_that_may_not_delete_is_an_error)
 {
-        const struct command_item items[] = { { text_of("a"), SCENE_VALUE }, { text_of("b"), SCENE_VALUE } };
+        const struct command_item items[] = { { .key = text_of("a"), .value = SCENE_VALUE },
+                                              { .key = text_of("b"), .value = SCENE_VALUE } };
         const struct answer *answer;
         struct stage t;
 
@@ -308,7 +345,7 @@ END_TEST
 
 START_TEST(scripts_that_the_server_forgot_come_back)
 {
-        const struct command_item a = { text_of("a"), SCENE_VALUE };
+        const struct command_item a = { .key = text_of("a"), .value = SCENE_VALUE };
         struct stage t;
 
         stage_init(&t);
@@ -342,6 +379,6 @@ END_TEST
 
 UNIT_MAIN("scripts", random_sequences_are_answered_as_by_the_memory_node, all_or_nothing, the_node_says_its_time,
           a_ttl_is_set_raised_and_never_cut, a_key_whose_ttl_has_passed_is_free, a_key_without_a_ttl_gives_no_time,
-          a_key_of_another_type_is_an_error_and_leaves_all_as_it_was, a_release_goes_through_all_keys,
-          a_release_that_may_not_delete_is_an_error, scripts_that_the_server_forgot_come_back,
-          the_server_says_who_it_is)
+          a_key_of_another_type_is_an_error_and_leaves_all_as_it_was, a_renewal_is_of_each_key_for_itself,
+          a_release_goes_through_all_keys, a_release_that_may_not_delete_is_an_error,
+          scripts_that_the_server_forgot_come_back, the_server_says_who_it_is)

@@ -92,6 +92,7 @@ void trace_line(struct trace *t, uint64_t now_ns, const char *format, ...)
 
 void trace_command(struct trace *t, uint64_t now_ns, unsigned host, const struct command *c)
 {
+        static const char *const kinds[COMMAND_KINDS_N] = { "take", "release", "renew" };
         unsigned i;
         int n;
 
@@ -100,7 +101,7 @@ void trace_command(struct trace *t, uint64_t now_ns, unsigned host, const struct
         if (!t->gathering || t->round != c->round || t->host != host) {
                 trace_time(t, now_ns);
                 fprintf(t->out, "h%u >", host);
-                n = sprintf(t->what, " %s", c->kind == COMMAND_TAKE ? "take" : "release");
+                n = sprintf(t->what, " %s", kinds[c->kind]);
                 for (i = 0; i < c->items_n; ++i)
                         n += sprintf(t->what + n, " %s%.*s#%u", c->kind == COMMAND_TAKE && i >= c->acquire_n ? "+" : "",
                                      (int)c->items[i].key.len, c->items[i].key.data, trace_token(t, c->items[i].value));

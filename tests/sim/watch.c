@@ -7,6 +7,7 @@
 #include "sim/watch.h"
 
 #include "redlockd/core/quorum.h"
+#include "redlockd/core/renew.h"
 #include "redlockd/core/validity.h"
 
 #include <assert.h>
@@ -31,6 +32,7 @@ struct asked {
         uint32_t keys;  /* mask: it names them, so it has a place among the session's requests for them */
         uint32_t frees; /* mask: its session does not rely on them any more */
         uint64_t wait_ms, budget_ms;
+        uint32_t ttl_ms;
         uint64_t turn_ns; /* when the last of the session's earlier requests for its keys was answered */
         bool answered;
 };
@@ -52,9 +54,10 @@ struct watch {
         size_t answered_n; /* in this step */
         struct {
                 char value[TOKEN_TEXT_LEN + 1];
+                uint64_t acquired_ns; /* when it was first asked for */
                 uint64_t at_ns;
                 uint64_t timeout_ms;
-        } asked_nodes[WORLD_HOSTS_MAX][WATCH_KEYS_MAX]; /* the latest TAKE of each host for each key */
+        } asked_nodes[WORLD_HOSTS_MAX][WATCH_KEYS_MAX]; /* the latest TAKE of each host for each key: its lease */
         struct watch_counts counts;
         char verdict[256];
 };
@@ -149,7 +152,8 @@ static void watch_on_request(void *userdata, const struct request *r)
                              .turn_ns = w->world->now_ns,
                              .session = (unsigned)r->session,
                              .method = r->method,
-                             .wait_ms = r->wait_ms };
+                             .wait_ms = r->wait_ms,
+                             .ttl_ms = r->ttl_ms };
         ++w->counts.requests;
         for (i = 0; i < r->keys_n; ++i)
                 a->keys |= 1u << watch_number(r->keys[i]);
@@ -198,8 +202,10 @@ static void check_exclusion(struct watch *w, const struct reply *r, unsigned key
                          trace_name(r->session));
 }
 
-static void check_backing(struct watch *w, const struct asked *a, unsigned key, const char *value, uint64_t until_ns)
+/* The nodes have the token of the host's lease, under which its sessions' locks are passed on. */
+static void check_backing(struct watch *w, const struct asked *a, unsigned key, uint64_t since_ns, uint64_t until_ns)
 {
+        const char *value = w->asked_nodes[host_of(w, a->session) - 1][key].value;
         unsigned n, backing = 0;
 
         if (w->wild)
@@ -207,8 +213,7 @@ static void check_backing(struct watch *w, const struct asked *a, unsigned key, 
         for (n = 1; n <= w->world->options.nodes_n; ++n) {
                 const char *stored = world_stored(w->world, n, watch_key(key), until_ns);
 
-                backing +=
-                        (stored && strcmp(stored, value) == 0) || w->world->nodes[n - 1].wiped_ns + 1 > a->arrived_ns;
+                backing += (stored && strcmp(stored, value) == 0) || w->world->nodes[n - 1].wiped_ns + 1 > since_ns;
         }
         if (backing < quorum_of(w->world->options.nodes_n))
                 violated(w, "backing: %u nodes will have %s for %s until its validity is over", backing, watch_key(key),
@@ -289,6 +294,23 @@ static void check_timely(struct watch *w, unsigned host, unsigned key, const cha
                          (unsigned long long)(since_ns / NS_PER_MS));
 }
 
+/*
+ * A grant is worth at least LEASE_PASS_PERCENT of the validity that its caller asked for; where the nodes were asked
+ * for it, but for the time that they may take.
+ */
+static void check_worth(struct watch *w, const struct asked *a, unsigned key, uint64_t left_ns)
+{
+        uint64_t least_ns = validity_end_ns(0, a->ttl_ms, 0.01) / 100 * LEASE_PASS_PERCENT;
+
+        if (w->asked_nodes[host_of(w, a->session) - 1][key].at_ns >= a->arrived_ns)
+                least_ns -= validity_node_timeout_ms(a->ttl_ms) * NS_PER_MS < least_ns
+                                    ? validity_node_timeout_ms(a->ttl_ms) * NS_PER_MS
+                                    : least_ns;
+        if (left_ns + WATCH_SLACK_NS < least_ns)
+                violated(w, "worth: %s gets %s for %llu ms, and asked for %u", trace_name(a->session), watch_key(key),
+                         (unsigned long long)(left_ns / NS_PER_MS), a->ttl_ms);
+}
+
 static void watch_granted(struct watch *w, const struct reply *r, const struct asked *a, const struct reply_item *item)
 {
         unsigned key = watch_number(item->key), host = host_of(w, r->session);
@@ -305,13 +327,14 @@ static void watch_granted(struct watch *w, const struct reply *r, const struct a
                 ++w->counts.granted;
                 check_exclusion(w, r, key);
                 check_fresh(w, item->value);
-                check_backing(w, a, key, item->value, until_ns);
+                check_backing(w, a, key, w->asked_nodes[host - 1][key].acquired_ns, until_ns);
                 check_queue(w, a, key);
+                check_worth(w, a, key, item->valid_until_ns - world_host_ns(w->world, host, w->world->now_ns));
                 break;
         case OUTCOME_EXTENDED:
                 ++w->counts.extended;
                 check_exclusion(w, r, key);
-                check_backing(w, a, key, item->value, until_ns);
+                check_backing(w, a, key, a->arrived_ns, until_ns);
                 if (b->session == r->session && strcmp(b->value, item->value) != 0)
                         violated(w, "alive: %s extended has another token", watch_key(key));
                 break;
@@ -417,9 +440,20 @@ static void watch_on_command(void *userdata, unsigned host, const struct command
                         violated(w, "quiet: h%u asks for %s, and its own %s holds it", host, watch_key(key),
                                  trace_name(b->session));
         }
+        for (i = 0; i < command->items_n && command->kind == COMMAND_RELEASE; ++i) {
+                unsigned key = watch_number(command->items[i].key);
+                const struct belief *b = &w->beliefs[key];
+
+                if (b->session && host_of(w, b->session) == host && b->until_ns > w->world->now_ns + WATCH_LAPSE_NS &&
+                    strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) == 0)
+                        violated(w, "quiet: h%u releases %s, and its own %s holds it", host, watch_key(key),
+                                 trace_name(b->session));
+        }
         for (i = 0; i < command->items_n && command->kind == COMMAND_TAKE; ++i) {
                 unsigned key = watch_number(command->items[i].key);
 
+                if (strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) != 0)
+                        w->asked_nodes[host - 1][key].acquired_ns = w->world->now_ns;
                 memcpy(w->asked_nodes[host - 1][key].value, command->items[i].value, TOKEN_TEXT_LEN + 1);
                 w->asked_nodes[host - 1][key].at_ns = w->world->now_ns;
                 w->asked_nodes[host - 1][key].timeout_ms = validity_node_timeout_ms(command->ttl_ms);

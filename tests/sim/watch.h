@@ -1,25 +1,34 @@
 #pragma once
 
+/* clang-format off */
 /*
- * The checkers. They know requests, replies and true time, and nothing of the engine's inside.
+ * The checkers. They know requests, replies, commands and true time, and nothing of the engine's inside.
  *
  * What is checked, in every run but where it says otherwise:
  *
  *  exclusion  no two sessions, of any hosts, are inside the validity of one key (not in wild runs)
- *  backing    at a grant and at an extension a quorum of nodes has the token, and will have it until the validity is
- * over; nodes that forgot since the request came count as if they had it (not in wild runs) fresh      a granted lock
- * has a token that was never granted before once       each request is answered once, at the latest at its session's
- * end, and never after it order      a session's requests for one key are answered in the order they came queue      on
- * one host a key goes to who asked first budget     no request is answered later than its budget, a node timeout and
- * the pauses of its host allow alive      what is reported as held is held by who asked, and validity never grows by
- * itself told       a lost lock is told to a subscriber before its validity is over bounded    effects of one step: no
- * more than what is there can account for nothing    see world_calm(): in the end nothing is left
+ *  backing    at a grant and at an extension a quorum of nodes has the token of the host's lease, and will have it until
+ *             the validity is over; nodes that forgot since it was first asked for (at an extension: since the request
+ *             came) count as if they had it (not in wild runs)
+ *  worth      a lock is granted for at least 90 % of the validity that was asked for, less the time that nodes may take
+ *  fresh      a granted lock has a token that was never granted before
+ *  once       each request is answered once, at the latest at its session's end, and never after it
+ *  order      a session's requests for one key are answered in the order they came
+ *  queue      on one host a key goes to who asked first
+ *  budget     no request is answered later than its budget, a node timeout and the pauses of its host allow
+ *  alive      what is reported as held is held by who asked, and validity never grows by itself
+ *  told       a lost lock is told to a subscriber before its validity is over
+ *  quiet      a host neither asks for nor releases what a session of its own holds
+ *  timely     nothing is granted on answers that came after the node timeout
+ *  bounded    effects of one step: no more than what is there can account for
+ *  nothing    see world_calm(): in the end nothing is left
  *
  * The faults that Redlock claims to survive, and that tame runs stay within (SPEC 3, SAFETY 1): any loss and delay of
  * messages; any hang; any crash that keeps what was stored; a crash that forgets, of one node at a time, which then
  * stays away for the longest ttl; rates of clocks that differ by less than driftFactor; pauses of hosts. Wild runs know
  * no bounds: clocks of nodes step, and nodes forget while they are up.
  */
+/* clang-format on */
 #include "sim/world.h"
 
 #define WATCH_KEYS_MAX 12

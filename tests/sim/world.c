@@ -151,6 +151,8 @@ static struct parcel *parcel_new(const struct command *command)
                 text += TOKEN_TEXT_LEN + 1;
                 memcpy(text, command->items[i].key.data, command->items[i].key.len);
                 p->items[i].key = (struct text){ text, command->items[i].key.len };
+                p->items[i].ttl_ms = command->items[i].ttl_ms;
+                p->items[i].heard = command->items[i].heard;
                 text += command->items[i].key.len;
         }
         return p;
@@ -519,7 +521,7 @@ void world_step_clock(struct world *w, unsigned node, int64_t ms)
 
 void world_plant(struct world *w, unsigned node, const char *key, uint32_t ttl_ms)
 {
-        struct command_item item = { text_of(key), "somebody-else-holds-this-key-now" };
+        struct command_item item = { .key = text_of(key), .value = "somebody-else-holds-this-key-now" };
         struct command command = {
                 .kind = COMMAND_TAKE, .ttl_ms = ttl_ms, .items = &item, .items_n = 1, .acquire_n = 1
         };

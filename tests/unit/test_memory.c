@@ -24,21 +24,21 @@ static struct answer execute(struct memory *m, enum command_kind kind, const str
 
 static struct answer acquire(struct memory *m, const char *key, const char *value, uint32_t ttl_ms, uint64_t now_ms)
 {
-        struct command_item item = { text_of(key), value };
+        struct command_item item = { .key = text_of(key), .value = value };
 
         return execute(m, COMMAND_TAKE, &item, 1, 1, ttl_ms, now_ms);
 }
 
 static struct answer extend(struct memory *m, const char *key, const char *value, uint32_t ttl_ms, uint64_t now_ms)
 {
-        struct command_item item = { text_of(key), value };
+        struct command_item item = { .key = text_of(key), .value = value };
 
         return execute(m, COMMAND_TAKE, &item, 1, 0, ttl_ms, now_ms);
 }
 
 static struct answer release(struct memory *m, const char *key, const char *value, uint64_t now_ms)
 {
-        struct command_item item = { text_of(key), value };
+        struct command_item item = { .key = text_of(key), .value = value };
 
         return execute(m, COMMAND_RELEASE, &item, 1, 0, 0, now_ms);
 }
@@ -110,7 +110,9 @@ END_TEST
 
 START_TEST(several_keys_are_taken_all_or_none)
 {
-        struct command_item items[] = { { text_of("a"), MINE }, { text_of("b"), MINE }, { text_of("c"), OTHER } };
+        struct command_item items[] = { { .key = text_of("a"), .value = MINE },
+                                        { .key = text_of("b"), .value = MINE },
+                                        { .key = text_of("c"), .value = OTHER } };
         struct memory *m = fresh();
         struct answer answer;
 
@@ -128,9 +130,33 @@ START_TEST(several_keys_are_taken_all_or_none)
 }
 END_TEST
 
+START_TEST(a_renewal_is_of_each_key_for_itself)
+{
+        struct command_item items[] = { { .key = text_of("a"), .value = MINE, .ttl_ms = 900 },
+                                        { .key = text_of("b"), .value = MINE, .ttl_ms = 900 },
+                                        { .key = text_of("c"), .value = MINE, .ttl_ms = 100 } };
+        struct memory *m = fresh();
+        struct answer answer;
+
+        acquire(m, "a", MINE, 500, 0);
+        acquire(m, "b", OTHER, 500, 0);
+        acquire(m, "c", MINE, 500, 0);
+        answer = execute(m, COMMAND_RENEW, items, 3, 0, 0, 0);
+        ck_assert_int_eq(answer.verdict, ANSWER_HELD);
+        ck_assert_uint_eq(answer.taken, 2);
+        ck_assert_ptr_nonnull(memory_get(m, text_of("a"), 899));
+        ck_assert_ptr_null(memory_get(m, text_of("b"), 500));
+        ck_assert_ptr_nonnull(memory_get(m, text_of("c"), 499)); /* never cut */
+        ck_assert_ptr_null(memory_get(m, text_of("c"), 500));
+        ck_assert_int_eq(execute(m, COMMAND_RENEW, items, 1, 0, 0, 899).verdict, ANSWER_GRANTED);
+        memory_free(m);
+}
+END_TEST
+
 START_TEST(keys_may_hold_any_byte)
 {
-        struct command_item zero = { { "a\0b", 3 }, MINE }, shorter = { { "a", 1 }, MINE };
+        struct command_item zero = { .key = { "a\0b", 3 }, .value = MINE },
+                            shorter = { .key = { "a", 1 }, .value = MINE };
         struct memory *m = fresh();
 
         ck_assert_int_eq(execute(m, COMMAND_TAKE, &zero, 1, 1, 1000, 0).verdict, ANSWER_GRANTED);
@@ -170,4 +196,5 @@ END_TEST
 UNIT_MAIN("memory", a_free_key_is_set_and_a_taken_one_is_not, a_key_ends_with_its_ttl,
           only_the_own_value_is_extended_and_never_shortened,
           only_the_own_value_is_released_and_a_missing_key_is_no_error, several_keys_are_taken_all_or_none,
-          keys_may_hold_any_byte, expired_keys_do_not_pile_up, without_memory_the_answer_is_an_error)
+          a_renewal_is_of_each_key_for_itself, keys_may_hold_any_byte, expired_keys_do_not_pile_up,
+          without_memory_the_answer_is_an_error)

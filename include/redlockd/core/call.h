@@ -88,6 +88,8 @@ void take_try(struct engine *e, struct call *c);
 void take_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict);
 void take_on_deadline(struct engine *e, struct call *c);
 void take_undo(struct engine *e, struct call *c);
+/* It waits, and all of its keys could be its own now as far as this host knows. */
+bool take_would_take_over(const struct engine *e, const struct call *c);
 
 /* give.c */
 void give_advance(struct engine *e, struct call *c);

@@ -16,6 +16,7 @@ struct inspect_counters {
         uint64_t expired;             /* locks whose validity passed in the map */
         uint64_t lost;                /* extensions refused since a majority did not have the lock any more */
         uint64_t disconnect_releases; /* locks freed by the end of their session */
+        uint64_t handovers;           /* keys passed from one session of this host to another */
 };
 
 struct inspect_status {
@@ -63,7 +64,7 @@ struct inspect_lock {
         uint64_t valid_until_ns;
         uint64_t since_ns;  /* when it was granted */
         uint64_t waiters_n; /* requests in the key's queue */
-        uint32_t nodes;     /* mask of the nodes that granted it */
+        uint32_t nodes;     /* mask of the nodes that granted the host's lease */
 };
 
 typedef void (*inspect_lock_fn)(void *userdata, const struct inspect_lock *lock);

@@ -1,15 +1,15 @@
 #pragma once
 
 /*
- * One lock: one random token under one key, and which nodes may have it. See lock.c for its life.
+ * One session's lock on one key, under its host's lease on it. See lock.c for its life.
  */
 #include "redlockd/core/state.h"
 
 enum lock_state {
-        LOCK_TAKING,  /* a round asks the nodes for it */
-        LOCK_HELD,    /* in its session's map, valid */
-        LOCK_LAPSED,  /* still known to its session, not valid any more */
-        LOCK_LEAVING, /* nobody's; nodes that may have it are asked to release it */
+        LOCK_TAKING, /* asked for */
+        LOCK_HELD,   /* in its session's map, valid */
+        LOCK_LAPSED, /* still known to its session, not valid any more */
+        LOCK_GONE,
 };
 
 /* A lock lapses this much before its validity ends, so that its `lost` is written in time: 1 % of its ttl, 1..5 ms. */
@@ -18,42 +18,36 @@ enum lock_state {
 
 struct lock {
         enum lock_state state;
-        unsigned refs; /* rounds that name it, and a notice that waits to be popped */
+        unsigned refs; /* claims that name it, and a notice that waits to be popped */
         struct resource *resource;
-        struct session *session;      /* NULL: leaving */
+        struct session *session;      /* NULL: gone */
+        struct lease *lease;          /* NULL: its validity has ended, or it is gone */
         struct map_link link;         /* held, lapsed */
         TAILQ_ENTRY(lock) in_session; /* held, lapsed */
-        TAILQ_ENTRY(lock) in_release; /* while `listed` */
-        enum { LOCK_UNLISTED, LOCK_DUE, LOCK_LATER } listed;
         struct deadline end;
         struct outgoing lost_out;
         uint64_t lost_session; /* who is to be told */
-        char value[TOKEN_TEXT_LEN + 1];
-        uint32_t ttl_ms;     /* of the last grant */
-        uint32_t ttl_max_ms; /* the longest that was ever sent for it */
-        uint32_t sent;       /* mask of the nodes that may have it */
-        uint32_t releasing;  /* mask of the nodes that were asked to release it and owe an answer */
-        uint32_t granted;    /* mask of the nodes that said so */
+        uint32_t ttl_ms;
         uint64_t since_ns;
         uint64_t valid_until_ns;
-        uint64_t gone_ns; /* not held any more: when every node has forgotten it at the latest */
+        char value[TOKEN_TEXT_LEN + 1]; /* the lease's, or one of its own where the lease was taken over */
 };
 
-/* A new token for one try. 0 or -ENOMEM. */
-int lock_new(struct engine *e, struct session *s, struct resource *r, uint32_t ttl_ms, struct lock **ret_lock);
+/* 0 or -ENOMEM. The lease is new, or the host's and idle: then it is not idle any more. */
+int lock_new(struct engine *e, struct session *s, struct lease *lease, struct lock **ret_lock);
 
 /* The session's lock on a key, held or lapsed; or NULL. */
 struct lock *lock_find(const struct engine *e, const struct session *s, const struct resource *r);
 
-/* TAKING -> HELD: into its session's map, in the place of a lapsed one. */
+/* TAKING -> HELD: into its session's map, in the place of a lapsed one. Its lease is kept. */
 void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns);
 
 /* HELD: a new end. */
 void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns);
 
 /*
- * Out of the map, or out of its try: LEAVING. The nodes are not asked yet: hand it to the release module; or, where no
- * node can have it, it is freed when nothing names it any more.
+ * Out of the map, or out of its try: GONE. A lease that was kept is idle now, and the key open to others of this host;
+ * one that was not is released.
  */
 void lock_leave(struct engine *e, struct lock *l);
 
@@ -63,10 +57,5 @@ void lock_silence(struct engine *e, struct lock *l);
 void lock_on_deadline(struct engine *e, struct lock *l);
 
 struct lock *lock_ref(struct lock *l);
-/* Drops one reference. A leaving lock without any, that no node can have, is freed. Returns NULL. */
+/* Drops one reference; one that is gone and has none is freed. Returns NULL. */
 struct lock *lock_unref(struct engine *e, struct lock *l);
-/* Frees it if it may go: leaving, not named by anything, and on no node. */
-void lock_settle(struct engine *e, struct lock *l);
-
-/* The end of the engine: frees a leaving lock whatever nodes may have it. */
-void lock_forget(struct engine *e, struct lock *l);

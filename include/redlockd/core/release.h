@@ -8,24 +8,21 @@
 
 #define RELEASE_RETRY_MS 200
 
-/* A lock that may be on some node and is not held: to be released at the end of this step. Nothing happens if it is on
- * none. */
-void release_lock(struct engine *e, struct lock *l);
-
-/* Off the lists. */
-void release_unlist(struct engine *e, struct lock *l);
+/* A leaving lease: to be released at the end of this step. Nothing happens if no node can have it. */
+void release_lease(struct engine *e, struct lease *l);
 
 /*
- * Releases up to KEYS_PER_ROUND_MAX leaving locks at once, on every node that is up, and lets `call` know the verdict.
+ * Releases up to KEYS_PER_ROUND_MAX leaving leases at once, on every node that is up, and lets `call` know the verdict.
  * Returns 0 with the round's id, or -ENOMEM: then they are released in the background, and nobody is told.
  */
-int release_for(struct engine *e, struct call *call, struct lock *const *locks, unsigned locks_n, uint64_t *ret_round);
+int release_for(struct engine *e, struct call *call, struct lease *const *leases, unsigned leases_n,
+                uint64_t *ret_round);
 
 /* Sends what is due. */
 void release_flush(struct engine *e);
 
-/* A release round's lock: some nodes may not have confirmed. */
-void release_again(struct engine *e, struct lock *l);
+/* A release round's lease: some nodes may not have confirmed. */
+void release_again(struct engine *e, struct lease *l);
 
 void release_on_node_up(struct engine *e, unsigned node);
 void release_on_deadline(struct engine *e);

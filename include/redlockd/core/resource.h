@@ -19,13 +19,15 @@ struct claim {
         bool settled; /* free: its outcome is known */
         struct claim *earlier;
         struct claim *later;
-        struct lock *lock; /* the lock that the present round takes or extends for it; or NULL */
-        uint64_t round;    /* free: the round that releases it; or 0 */
+        struct lock *lock;     /* referenced: the lock that the present try takes or extends for it; or NULL */
+        uint64_t round;        /* free: the round that releases it; or 0 */
+        struct lease *leaving; /* free: what its lock was under, while it is decided who gets it */
 };
 
 struct resource {
         struct map_link link;
         unsigned refs;
+        struct lease *lease; /* the host's, kept; or NULL */
         struct lock *holder; /* the lock that keeps others of this host out: held, or lapsed a moment ago */
         struct call *trying; /* the call that has a round under way for it */
         TAILQ_HEAD(, claim) queue;

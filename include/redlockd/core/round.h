@@ -6,6 +6,15 @@
  */
 #include "redlockd/core/state.h"
 
+/* A lease that the command is about. RENEW decides for each of its own; the others for all together. */
+struct round_item {
+        struct lease *lease;
+        uint32_t ttl_ms;  /* RENEW */
+        uint32_t renewed; /* RENEW: masks of nodes, */
+        uint32_t missing;
+        bool settled; /* RENEW: the lease knows what came of it */
+};
+
 struct round {
         struct map_link link; /* hash: its id */
         enum command_kind kind;
@@ -22,17 +31,19 @@ struct round {
         uint64_t taken;   /* mask of the items that stood in the way on some node */
         unsigned acquire_n;
         unsigned items_n;
-        uint8_t votes[NODES_MAX]; /* enum vote_reason */
-        struct lock *items[];
+        uint8_t votes[NODES_MAX];    /* enum vote_reason */
+        uint32_t left_ms[NODES_MAX]; /* HELD: the longest ttl of what stood in the way there; UINT32_MAX: has no end */
+        struct round_item items[];
 };
 
 /*
- * A round over `items` (referenced; for TAKE the first acquire_n are to be acquired): its commands to `nodes` are
+ * A round over `leases` (referenced; for TAKE the first acquire_n are to be acquired): its commands to `nodes` are
  * queued, every other node counts as one that refused. The verdict goes to `call` by call_on_round(), at the earliest
- * in round_review(), which the caller calls when it is ready to hear it. Returns 0 or -ENOMEM.
+ * in round_review(), which the caller calls when it is ready to hear it; of RENEW, the leases hear one by one. Returns
+ * 0 or -ENOMEM.
  */
-int round_new(struct engine *e, enum command_kind kind, struct lock *const *items, unsigned items_n, unsigned acquire_n,
-              uint32_t ttl_ms, uint32_t nodes, struct call *call, struct round **ret_round);
+int round_new(struct engine *e, enum command_kind kind, struct lease *const *leases, unsigned leases_n,
+              unsigned acquire_n, uint32_t ttl_ms, uint32_t nodes, struct call *call, struct round **ret_round);
 
 struct round *round_find(const struct engine *e, uint64_t id);
 uint64_t round_id(const struct round *r);

@@ -3,13 +3,13 @@
 /*
  * What the engine holds, for the modules of the core only: nobody outside includes it.
  *
- *      engine 1 --- * session 1 --- * call 1 --- * claim * --- 1 resource 1 --- * lock
+ *      engine 1 --- * session 1 --- * call 1 --- * claim * --- 1 resource 1 --- * lease 1 --- 0..1 lock
  *                             1 --- * lock (its lock map)
- *      engine 1 --- * round   * --- * lock
+ *      engine 1 --- * round   * --- * lease
  *
  * A call is a request on its way from admission to its reply. A claim is one key of a call. A resource is one key of
- * this host. A lock is one token under one key, from before the first node is asked until the last node has forgotten
- * it. A round is one command to N nodes and their votes on it.
+ * this host. A lease is one token under one key, from before the first node is asked until the last node has forgotten
+ * it. A lock is what one session has under a lease. A round is one command to N nodes and their votes on it.
  */
 #include "redlockd/base/heap.h"
 #include "redlockd/base/map.h"
@@ -25,6 +25,7 @@ enum deadline_kind {
         DEADLINE_CALL,
         DEADLINE_ROUND,
         DEADLINE_LOCK,
+        DEADLINE_RENEWAL, /* of a lease */
         DEADLINE_RELEASE,
         DEADLINE_DRAIN,
 };
@@ -57,6 +58,7 @@ struct node {
 
 TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(lock_list, lock);
+TAILQ_HEAD(lease_queue, lease);
 TAILQ_HEAD(call_list, call);
 
 struct engine {
@@ -76,9 +78,11 @@ struct engine {
         TAILQ_HEAD(, outgoing) outbox;
         struct call_list ready; /* calls that may go on, once the event is handled */
 
-        /* Locks that some node may still hold though nobody does, see release.c. */
-        struct lock_list release_due;
-        struct lock_list release_later;
+        struct lease_queue leases_idle;
+        struct lease_queue renew_due;
+        /* Leases that some node may still have though the host does not, see release.c. */
+        struct lease_queue release_due;
+        struct lease_queue release_later;
         struct deadline release_retry;
 
         uint64_t held_n;

@@ -176,11 +176,16 @@ enum command_kind {
         COMMAND_TAKE,
         /* Deletes each key that has the item's value. */
         COMMAND_RELEASE,
+        /* Of each key that has the item's value, the ttl is raised to the item's where it is below; each for itself. */
+        COMMAND_RENEW,
+        COMMAND_KINDS_N,
 };
 
 struct command_item {
         struct text key;
         const char *value; /* TOKEN_TEXT_LEN bytes and a NUL */
+        uint32_t ttl_ms;   /* TAKE: the command's; RENEW: its own */
+        bool heard;        /* RELEASE: the host itself listens there for the key's release */
 };
 
 /* One command for one node. Borrowed from the engine until it is stepped or popped again. */
@@ -195,8 +200,9 @@ struct command {
 };
 
 enum answer_verdict {
-        ANSWER_GRANTED, /* TAKE: done on this node. RELEASE: none of the values is there any more */
-        ANSWER_HELD,    /* TAKE: nothing was done; `taken` says which items stood in the way */
+        ANSWER_GRANTED, /* TAKE, RENEW: done on this node. RELEASE: none of the values is there any more */
+        ANSWER_HELD,    /* TAKE: nothing was done; `taken` says which items stood in the way. RENEW: done for the
+                           items not in `taken`, whose values are not there */
         ANSWER_ERROR,   /* the node refused; a part may have been done */
         ANSWER_AGAIN,   /* not carried out: the node did not know the script, and will when it is asked once more */
         ANSWER_UNSENT,  /* not carried out, and never will be: it was not even sent */
@@ -206,8 +212,9 @@ enum answer_verdict {
 /* What a node said. Every command is answered exactly once. */
 struct answer {
         enum answer_verdict verdict;
-        uint64_t taken;    /* HELD: bit i for item i */
-        uint64_t number;   /* HELD: the longest ttl among the keys in the way, ms; 0 where one has none */
+        uint64_t taken;    /* HELD: bit i for item i. RELEASE: another host listened for item i, and was told */
+        uint64_t number;   /* TAKE, HELD: the longest ttl among the keys in the way, ms; 0 where one has none.
+                              RELEASE: how many keys were deleted */
         uint64_t node_ms;  /* the node's own clock, Unix ms; 0 where it did not say */
         const char *error; /* ERROR: the node's words; borrowed; else NULL */
 };

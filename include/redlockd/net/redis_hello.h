@@ -28,7 +28,7 @@ int redis_hello_encode_ping(struct buffer *output, struct redis_owed_queue *owed
  * Takes the answer to a part of it. Returns 0, or -EPROTO where the connection is of no use: the reason never has the
  * password in it.
  */
-int redis_hello_take(struct redis_facts *facts, enum redis_owed_kind kind, const struct redis_value *value,
+int redis_hello_take(struct redis_facts *facts, const struct redis_owed *owed, const struct redis_value *value,
                      const struct address *address, char ret_reason[NODE_REASON_MAX]);
 
 /* Copies words of a server for people: one line, printable, cut to the size. */

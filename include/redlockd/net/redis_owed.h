@@ -4,31 +4,26 @@
  * What one connection owes an answer to, first in first out: Redis answers in the order in which it was asked, and says
  * nothing of what it answers. Private to net/redis.
  */
+#include "redlockd/core/types.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum redis_owed_kind {
-        REDIS_OWED_TAKE,
-        REDIS_OWED_RELEASE,
+        REDIS_OWED_COMMAND, /* of the engine */
         REDIS_OWED_AUTH,
         REDIS_OWED_SELECT,
         REDIS_OWED_SETNAME,
         REDIS_OWED_INFO,
-        REDIS_OWED_LOAD_TAKE,
-        REDIS_OWED_LOAD_RELEASE,
+        REDIS_OWED_LOAD, /* of the script of a command */
         REDIS_OWED_PING,
 };
 
-/* Whether an answer to it is the caller's, and not the connection's own. */
-static inline bool redis_owed_is_command(enum redis_owed_kind kind)
-{
-        return kind == REDIS_OWED_TAKE || kind == REDIS_OWED_RELEASE;
-}
-
 struct redis_owed {
         enum redis_owed_kind kind;
-        bool by_text; /* a command that carried its script */
+        enum command_kind command; /* COMMAND, LOAD */
+        bool by_text;              /* a command that carried its script */
         unsigned items_n;
         uint64_t round;
         uint64_t sent_ns;

@@ -1,22 +1,29 @@
 #pragma once
 
 /*
- * The two commands of the engine as Lua scripts
+ * The commands of the engine as Lua scripts
  * (https://redis.io/docs/latest/develop/interact/programmability/eval-intro/): their text, the calls and the answers.
  * Private to net/redis.
  *
  *      TAKE     KEYS the keys, ARGV acquire_n, ttl_ms, the value of each key
  *               {1, 0, node ms}                          done
  *               {0, number, node ms, index from 1, ...}  the keys in the way; number as in struct answer
- *      RELEASE  KEYS the keys, ARGV the value of each key
- *               {1, keys deleted, node ms}
+ *      RELEASE  KEYS the keys, ARGV for each key its value, and 1 or 0: whether this host listens for it here
+ *               {1, keys deleted, node ms, index from 1, ...}  the keys for which another host listens; to a key's
+ *               channel goes how many listen
+ *      RENEW    KEYS the keys, ARGV for each key its value and its ttl_ms
+ *               {1, 0, node ms}              done for all
+ *               {0, 0, node ms, index, ...}  but for these
  */
 #include "redlockd/base/buffer.h"
 #include "redlockd/core/types.h"
 #include "redlockd/net/redis_codec.h"
 
-#define REDIS_SCRIPTS_N 2
+#define REDIS_SCRIPTS_N COMMAND_KINDS_N
 #define REDIS_SHA_LEN   40
+
+/* A key's channel (https://redis.io/docs/latest/develop/interact/pubsub/): this, and the key as it is in Redis. */
+#define REDIS_CHANNEL_PREFIX "redlockd:free:"
 
 /* What is known of one script on one connection. */
 struct redis_script {

@@ -1,0 +1,73 @@
+#pragma once
+
+/*
+ * What this host has, or may have, under one key on the nodes: one random token, and who of the nodes may know it. The
+ * locks of the host's sessions are passed from one to the next under it. See lease.c for its life.
+ */
+#include "redlockd/core/state.h"
+
+enum lease_state {
+        LEASE_TAKING,  /* a round asks the nodes for it */
+        LEASE_KEPT,    /* the host's, valid until `valid_until_ns`; its resource points to it */
+        LEASE_LEAVING, /* nobody's; nodes that may have it are asked to release it */
+};
+
+enum lease_list {
+        LEASE_UNLISTED,
+        LEASE_IDLE,  /* kept, but no lock is under it: passed on or released before the step is over */
+        LEASE_DUE,   /* to be released at the end of this step */
+        LEASE_LATER, /* ... at the next retry, or when its nodes come up */
+};
+
+struct lease {
+        enum lease_state state;
+        unsigned refs; /* rounds that name it */
+        struct resource *resource;
+        TAILQ_ENTRY(lease) in_list;
+        enum lease_list listed;
+        struct deadline renewal;
+        TAILQ_ENTRY(lease) in_renewal;
+        bool renew_due;
+        bool renewing;       /* a renewal is due or under way */
+        bool lost;           /* a quorum of nodes does not have it: it is never passed on */
+        uint32_t ttl_max_ms; /* the longest that was ever sent for it */
+        uint32_t sent;       /* mask of the nodes that may have it */
+        uint32_t releasing;  /* mask of the nodes that were asked to release it and owe an answer */
+        uint32_t granted;    /* mask of the nodes that said so */
+        uint64_t valid_until_ns;
+        uint64_t gone_ns; /* leaving: when every node has forgotten it at the latest */
+        char value[TOKEN_TEXT_LEN + 1];
+};
+
+/* A new token for one try. 0 or -ENOMEM. */
+int lease_new(struct engine *e, struct resource *r, uint32_t ttl_ms, struct lease **ret_lease);
+
+/* TAKING -> KEPT: a round was won for it. */
+void lease_keep(struct engine *e, struct lease *l, uint64_t valid_until_ns);
+
+/* KEPT: a round was won for it once more. Its end never comes nearer: a ttl on a node is only ever raised. */
+void lease_renew(struct lease *l, uint64_t valid_until_ns);
+
+/* KEPT, and its lock is gone: whoever is next may take it over in this step, at the end of which it is released. */
+void lease_set_idle(struct engine *e, struct lease *l);
+
+/* Off whichever list it is on. */
+void lease_unlist(struct engine *e, struct lease *l);
+
+/* Releases those that nobody took over. */
+void lease_flush_idle(struct engine *e);
+
+/* LEAVING: handed to the release module; freed at once where no node can have it and nothing names it. */
+void lease_leave(struct engine *e, struct lease *l);
+
+struct lease *lease_ref(struct lease *l);
+/* Drops one reference; a leaving one without any, that no node can have, is freed. Returns NULL. */
+struct lease *lease_unref(struct engine *e, struct lease *l);
+/* Frees it if it may go: leaving, not named by anything, and on no node. */
+void lease_settle(struct engine *e, struct lease *l);
+
+/* The end of the engine: frees a leaving lease whatever nodes may have it. */
+void lease_forget(struct engine *e, struct lease *l);
+
+/* 128 random bits in hex: nobody else can guess it, and no two are the same. */
+void token_draw(struct engine *e, char ret_value[TOKEN_TEXT_LEN + 1]);

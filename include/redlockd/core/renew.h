@@ -1,0 +1,37 @@
+#pragma once
+
+/*
+ * Renews leases on the nodes ahead of need: while somebody of this host waits for a key that is held here, its lease is
+ * kept good for a whole grant, so that passing it on asks nobody.
+ */
+#include "redlockd/core/state.h"
+
+struct resource;
+
+/*
+ * A lease is passed on as it is while it is good for at least this much of what the next caller asked for; it is
+ * renewed once less than the second is left.
+ */
+#define LEASE_PASS_PERCENT  90
+#define LEASE_RENEW_PERCENT 95
+
+#define RENEW_RETRY_MS 20
+
+/* Whether a lock of this ttl may be granted under it as it is. */
+bool renew_is_fresh(const struct engine *e, const struct lease *l, uint32_t ttl_ms);
+
+/* Who holds the key, or who waits for it, has changed: the next renewal of its lease. */
+void renew_review(struct engine *e, struct resource *r);
+
+void renew_on_deadline(struct engine *e, struct lease *l);
+
+/* Not due any more. */
+void renew_unlist(struct engine *e, struct lease *l);
+
+/* Sends what is due. */
+void renew_flush(struct engine *e);
+
+/* What came of it: of a round's leases, each for itself. `failed`: not known. */
+void renew_on_won(struct engine *e, struct lease *l, uint64_t valid_until_ns);
+void renew_on_lost(struct engine *e, struct lease *l);
+void renew_on_failed(struct engine *e, struct lease *l);

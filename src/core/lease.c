@@ -1,0 +1,168 @@
+/*
+ * The life of one token on the nodes:
+ *
+ *                    won             its lock is freed, lapses        nobody of this host may take it over
+ *      TAKING ---------------> KEPT --------------------------> idle --------------------------------------> LEAVING
+ *         |                      ^                                |                                             ^
+ *         |                      +--------------------------------+                                             |
+ *         |                         the next session's lock                                                     |
+ *         +-----------------------------------------------------------------------------------------------------+
+ *            lost, cancelled
+ *
+ * One lock at a time is under a kept lease, and inside its validity: what a session may rely on ends no later than what
+ * the nodes were won for. Passing it on changes nothing on any node. Idle is no state that outlasts a step.
+ *
+ * Whatever is not kept and may still be on some node is on a list of the release module or in one of its rounds, until
+ * every node has confirmed or the ttl has run out everywhere.
+ */
+#include "redlockd/core/lease.h"
+
+#include "redlockd/base/mem.h"
+#include "redlockd/core/release.h"
+#include "redlockd/core/renew.h"
+#include "redlockd/core/resource.h"
+
+#include <assert.h>
+#include <errno.h>
+
+static const uint8_t lease_moves[] = {
+        [LEASE_TAKING] = 1 << LEASE_KEPT | 1 << LEASE_LEAVING,
+        [LEASE_KEPT] = 1 << LEASE_LEAVING,
+        [LEASE_LEAVING] = 0,
+};
+
+static void lease_move(struct lease *l, enum lease_state state)
+{
+        assert(lease_moves[l->state] & 1 << state);
+        l->state = state;
+}
+
+void token_draw(struct engine *e, char ret_value[TOKEN_TEXT_LEN + 1])
+{
+        static const char digits[] = "0123456789abcdef";
+        unsigned char bytes[TOKEN_TEXT_LEN / 2];
+        size_t i;
+
+        e->options.random(e->options.random_userdata, bytes, sizeof(bytes));
+        for (i = 0; i < sizeof(bytes); ++i) {
+                ret_value[2 * i] = digits[bytes[i] >> 4];
+                ret_value[2 * i + 1] = digits[bytes[i] & 15];
+        }
+        ret_value[TOKEN_TEXT_LEN] = '\0';
+}
+
+int lease_new(struct engine *e, struct resource *r, uint32_t ttl_ms, struct lease **ret_lease)
+{
+        struct lease *l = mem_zalloc(sizeof(*l));
+
+        if (!l)
+                return -ENOMEM;
+        if (heap_reserve(&e->deadlines) < 0) {
+                mem_free(l);
+                return -ENOMEM;
+        }
+        l->state = LEASE_TAKING;
+        l->resource = resource_ref_known(r);
+        l->renewal.kind = DEADLINE_RENEWAL;
+        l->ttl_max_ms = ttl_ms;
+        token_draw(e, l->value);
+        *ret_lease = l;
+        return 0;
+}
+
+static void lease_free(struct engine *e, struct lease *l)
+{
+        assert(l->state == LEASE_LEAVING && l->refs == 0);
+        lease_unlist(e, l);
+        heap_clear(&e->deadlines, &l->renewal);
+        heap_release(&e->deadlines);
+        resource_unref(e, l->resource);
+        mem_free(l);
+}
+
+void lease_keep(struct engine *e, struct lease *l, uint64_t valid_until_ns)
+{
+        assert(!l->resource->lease);
+        lease_move(l, LEASE_KEPT);
+        l->resource->lease = l;
+        l->valid_until_ns = valid_until_ns;
+}
+
+void lease_renew(struct lease *l, uint64_t valid_until_ns)
+{
+        assert(l->state == LEASE_KEPT);
+        if (valid_until_ns > l->valid_until_ns)
+                l->valid_until_ns = valid_until_ns;
+}
+
+void lease_set_idle(struct engine *e, struct lease *l)
+{
+        assert(l->state == LEASE_KEPT && l->listed == LEASE_UNLISTED);
+        if (l->lost) {
+                lease_leave(e, l);
+                return;
+        }
+        TAILQ_INSERT_TAIL(&e->leases_idle, l, in_list);
+        l->listed = LEASE_IDLE;
+}
+
+void lease_flush_idle(struct engine *e)
+{
+        struct lease *l;
+
+        while ((l = TAILQ_FIRST(&e->leases_idle)))
+                lease_leave(e, l);
+}
+
+void lease_leave(struct engine *e, struct lease *l)
+{
+        if (l->state == LEASE_KEPT)
+                l->resource->lease = NULL;
+        lease_unlist(e, l);
+        renew_unlist(e, l);
+        lease_move(l, LEASE_LEAVING);
+        heap_clear(&e->deadlines, &l->renewal);
+        l->gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
+        release_lease(e, l);
+        lease_settle(e, l);
+}
+
+struct lease *lease_ref(struct lease *l)
+{
+        ++l->refs;
+        return l;
+}
+
+struct lease *lease_unref(struct engine *e, struct lease *l)
+{
+        assert(l->refs > 0);
+        --l->refs;
+        lease_settle(e, l);
+        return NULL;
+}
+
+void lease_settle(struct engine *e, struct lease *l)
+{
+        if (l->state == LEASE_LEAVING && l->refs == 0 && l->sent == 0)
+                lease_free(e, l);
+}
+
+void lease_forget(struct engine *e, struct lease *l)
+{
+        assert(l->refs == 0);
+        l->sent = 0;
+        lease_settle(e, l);
+}
+
+void lease_unlist(struct engine *e, struct lease *l)
+{
+        if (l->listed == LEASE_IDLE)
+                TAILQ_REMOVE(&e->leases_idle, l, in_list);
+        else if (l->listed == LEASE_DUE)
+                TAILQ_REMOVE(&e->release_due, l, in_list);
+        else if (l->listed == LEASE_LATER)
+                TAILQ_REMOVE(&e->release_later, l, in_list);
+        l->listed = LEASE_UNLISTED;
+        if (TAILQ_EMPTY(&e->release_later))
+                heap_clear(&e->deadlines, &e->release_retry);
+}
