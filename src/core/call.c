@@ -13,6 +13,7 @@
 
 #include "redlockd/base/mem.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/renew.h"
 #include "redlockd/core/round.h"
 #include "redlockd/core/session.h"
 
@@ -130,6 +131,7 @@ static void call_link(struct engine *e, struct call *c)
                         claim->earlier = last;
                         last->later = claim;
                         ++c->behind_n;
+                        c->waits_late = true;
                 }
                 if (call_takes(c))
                         resource_enqueue(claim->resource, claim);
@@ -185,6 +187,7 @@ struct call *call_free(struct engine *e, struct call *c)
         heap_release(&e->deadlines);
         for (i = 0; i < c->claims_n; ++i)
                 resource_unref(e, c->claims[i].resource);
+        mem_free(c->cycle);
         return mem_free(c);
 }
 
@@ -294,6 +297,16 @@ void call_wake(struct engine *e, struct call *c)
                 call_set_ready(e, c);
 }
 
+void call_wake_at(struct engine *e, struct call *c, uint64_t at_ns)
+{
+        if (c->state != CALL_WAITING && c->state != CALL_TRYING)
+                return;
+        if (at_ns < c->wake_ns)
+                c->wake_ns = at_ns;
+        if (c->state == CALL_WAITING)
+                take_arm(e, c);
+}
+
 void call_on_deadline(struct engine *e, struct call *c)
 {
         take_on_deadline(e, c);
@@ -329,6 +342,8 @@ void claim_leave(struct engine *e, struct claim *claim)
                 return;
         resource_dequeue(claim->resource, claim);
         resource_wake(e, claim->resource);
+        renew_review(e, claim->resource);
+        listen_review(e, claim->resource);
 }
 
 void call_finish(struct engine *e, struct call *c, enum error_name error)
@@ -353,6 +368,7 @@ void call_finish(struct engine *e, struct call *c, enum error_name error)
         c->reply.items_n = c->claims_n;
         e->counters.locked += error == ERROR_LOCKED;
         e->counters.no_quorum += error == ERROR_NO_QUORUM;
+        e->counters.deadlocks += error == ERROR_DEADLOCK;
         outgoing_link(e, &c->out, OUTGOING_CALL);
 }
 

@@ -75,10 +75,12 @@ static void engine_forget_popped(struct engine *e)
         e->popped_lock = NULL;
         if (l)
                 lock_unref(e, l);
+        e->popped_resource = resource_unref(e, e->popped_resource);
 }
 
 struct engine *engine_free(struct engine *e)
 {
+        struct map_link *link;
         struct lease *l;
 
         if (!e)
@@ -87,6 +89,8 @@ struct engine *engine_free(struct engine *e)
         assert(e->sessions.n == 0 && e->rounds.n == 0 && TAILQ_EMPTY(&e->release_due));
         while ((l = TAILQ_FIRST(&e->release_later)))
                 lease_forget(e, l);
+        while ((link = map_any(&e->resources)))
+                resource_forget(e, container_of(link, struct resource, link));
         outgoing_unlink(e, &e->drained_out);
         assert(TAILQ_EMPTY(&e->outbox));
         heap_clear(&e->deadlines, &e->release_retry);
@@ -129,6 +133,9 @@ static void engine_on_deadline(struct engine *e, struct deadline *d)
                 break;
         case DEADLINE_RENEWAL:
                 renew_on_deadline(e, container_of(d, struct lease, renewal));
+                break;
+        case DEADLINE_TURN:
+                turn_on_deadline(e, container_of(d, struct resource, turn.end));
                 break;
         case DEADLINE_RELEASE:
                 release_on_deadline(e);
@@ -225,6 +232,9 @@ static void engine_on_event(struct engine *e, const struct event *ev)
                 break;
         case EVENT_ANSWER:
                 engine_on_answer(e, ev);
+                break;
+        case EVENT_HEARD:
+                listen_on_heard(e, ev);
                 break;
         case EVENT_TICK:
                 break;
@@ -332,6 +342,9 @@ static bool engine_pop_from(struct engine *e, struct outgoing *out, struct effec
                 return false;
         case OUTGOING_TURN_AWAY:
                 *ret_effect = (struct effect){ .kind = EFFECT_CLOSE, .close = { .session = e->turned_away } };
+                return false;
+        case OUTGOING_LISTEN:
+                listen_pop(e, container_of(out, struct resource, ears.out), ret_effect);
                 return false;
         case OUTGOING_DRAINED:
                 *ret_effect = (struct effect){ .kind = EFFECT_DRAINED };

@@ -86,6 +86,7 @@ void lease_keep(struct engine *e, struct lease *l, uint64_t valid_until_ns)
         lease_move(l, LEASE_KEPT);
         l->resource->lease = l;
         l->valid_until_ns = valid_until_ns;
+        turn_on_kept(e, l->resource);
 }
 
 void lease_renew(struct lease *l, uint64_t valid_until_ns)
@@ -98,6 +99,11 @@ void lease_renew(struct lease *l, uint64_t valid_until_ns)
 void lease_set_idle(struct engine *e, struct lease *l)
 {
         assert(l->state == LEASE_KEPT && l->listed == LEASE_UNLISTED);
+        if (turn_is_over(e, l->resource)) {
+                turn_give_back(e, l->resource);
+                lease_leave(e, l);
+                return;
+        }
         if (l->lost) {
                 lease_leave(e, l);
                 return;
@@ -116,14 +122,17 @@ void lease_flush_idle(struct engine *e)
 
 void lease_leave(struct engine *e, struct lease *l)
 {
-        if (l->state == LEASE_KEPT)
+        if (l->state == LEASE_KEPT) {
                 l->resource->lease = NULL;
+                l->resource->ears.since_ns = e->now_ns;
+        }
         lease_unlist(e, l);
         renew_unlist(e, l);
         lease_move(l, LEASE_LEAVING);
         heap_clear(&e->deadlines, &l->renewal);
         l->gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
         release_lease(e, l);
+        listen_review(e, l->resource);
         lease_settle(e, l);
 }
 

@@ -148,6 +148,7 @@ static void lock_lapse(struct engine *e, struct lock *l)
         --e->held_n;
         ++e->counters.expired;
         session_unlink_held(l->session, l);
+        session_search_again(l->session);
         if (l->session->events & NOTICE_LOST) {
                 lock_ref(l);
                 l->lost_session = l->session->id;

@@ -43,6 +43,11 @@ int resource_ref(struct engine *e, struct text key, struct resource **ret_resour
                 r = mem_zalloc(sizeof(*r) + key.len);
                 if (!r)
                         return -ENOMEM;
+                if (heap_reserve(&e->deadlines) < 0) {
+                        mem_free(r);
+                        return -ENOMEM;
+                }
+                r->turn.end.kind = DEADLINE_TURN;
                 TAILQ_INIT(&r->queue);
                 r->key_len = (uint32_t)key.len;
                 memcpy(r->key, key.data, key.len);
@@ -67,8 +72,19 @@ struct resource *resource_unref(struct engine *e, struct resource *r)
         if (--r->refs > 0)
                 return NULL;
         assert(!r->lease && !r->holder && !r->trying && TAILQ_EMPTY(&r->queue));
+        assert(!r->ears.referenced && !deadline_armed(&r->turn.end));
         map_unlink(&e->resources, &r->link);
+        heap_release(&e->deadlines);
         return mem_free(r);
+}
+
+void resource_forget(struct engine *e, struct resource *r)
+{
+        assert(r->refs == (unsigned)deadline_armed(&r->turn.end) + r->ears.referenced);
+        heap_clear(&e->deadlines, &r->turn.end);
+        r->ears.referenced = false;
+        r->refs = 1;
+        resource_unref(e, r);
 }
 
 struct claim *resource_head(const struct resource *r)

@@ -17,6 +17,7 @@
 #include "redlockd/core/release.h"
 #include "redlockd/core/renew.h"
 #include "redlockd/core/resource.h"
+#include "redlockd/core/turn.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -117,6 +118,15 @@ static bool round_renewal_over(const struct round *r)
         return true;
 }
 
+/* A release is decided: what its keys' turns wait for. */
+static void round_tell_turns(struct engine *e, const struct round *r)
+{
+        unsigned i;
+
+        for (i = 0; i < r->items_n; ++i)
+                turn_on_release(e, r->items[i].lease->resource, false, true);
+}
+
 static void round_review_renewal(struct engine *e, struct round *r)
 {
         unsigned i;
@@ -147,6 +157,8 @@ void round_review(struct engine *e, struct round *r)
                 heap_clear(&e->deadlines, &r->timeout);
                 if (r->kind == COMMAND_TAKE)
                         round_unsend(e, r); /* what comes after the verdict might come after its undo */
+                else
+                        round_tell_turns(e, r);
                 r->call = NULL;
                 if (call)
                         call_on_round(e, call, r, verdict);
@@ -185,8 +197,10 @@ bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
                         if (ttl_ms > l->ttl_max_ms)
                                 l->ttl_max_ms = ttl_ms;
                 }
-                e->items[i] =
-                        (struct command_item){ .key = resource_key(l->resource), .value = l->value, .ttl_ms = ttl_ms };
+                e->items[i] = (struct command_item){ .key = resource_key(l->resource),
+                                                     .value = l->value,
+                                                     .ttl_ms = ttl_ms,
+                                                     .heard = l->resource->ears.open & bit_of(node) };
         }
         *ret_command = (struct command){ .round = round_id(r),
                                          .node = node,
@@ -218,7 +232,7 @@ static void round_note_take(struct engine *e, struct round *r, unsigned node, en
         }
 }
 
-static void round_note_release(struct round *r, unsigned node, enum answer_verdict verdict)
+static void round_note_release(struct engine *e, struct round *r, unsigned node, const struct answer *answer)
 {
         unsigned i;
 
@@ -226,10 +240,11 @@ static void round_note_release(struct round *r, unsigned node, enum answer_verdi
                 struct lease *l = r->items[i].lease;
 
                 l->releasing &= ~bit_of(node);
-                if (verdict != ANSWER_GRANTED)
+                if (answer->verdict != ANSWER_GRANTED)
                         continue;
                 l->sent &= ~bit_of(node);
                 l->granted &= ~bit_of(node);
+                turn_on_release(e, l->resource, answer->taken & UINT64_C(1) << i, false);
         }
 }
 
@@ -296,7 +311,7 @@ void round_on_answer(struct engine *e, struct round *r, unsigned node, const str
         if (answer->verdict == ANSWER_AGAIN)
                 node_note_error(e, node, "NOSCRIPT");
         if (r->kind == COMMAND_RELEASE)
-                round_note_release(r, node, answer->verdict);
+                round_note_release(e, r, node, answer);
         else
                 round_note_take(e, r, node, answer->verdict);
         if (r->kind == COMMAND_RENEW)

@@ -39,6 +39,14 @@ struct session *session_find(const struct engine *e, uint64_t id)
         return link ? container_of(link, struct session, link) : NULL;
 }
 
+struct holder session_holder(const struct session *s)
+{
+        struct holder holder = { .session = s->id, .pid = s->pid, .uid = s->uid };
+
+        memcpy(holder.name, s->name, sizeof(s->name));
+        return holder;
+}
+
 void session_end(struct engine *e, struct session *s)
 {
         struct lock *l;
@@ -67,6 +75,16 @@ struct session *session_free(struct engine *e, struct session *s)
         assert(s->taking_n == 0);
         outgoing_unlink(e, &s->close_out);
         return mem_free(s);
+}
+
+void session_search_again(struct session *s)
+{
+        struct call *c;
+
+        TAILQ_FOREACH (c, &s->calls, entry) {
+                c->searched = false;
+                c->waits_late = true;
+        }
 }
 
 void session_link_held(struct session *s, struct lock *l)

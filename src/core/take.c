@@ -8,10 +8,12 @@
  * is asked for by one call of this host at a time. What a failed round may have set is released at once, with a token
  * of its own for each try.
  *
- * Tries of the budget come by the timer: the first at once, each next after retryDelay +- retryJitter. A key that
- * becomes free on this host wakes the head of its queue for a try outside the budget.
+ * Tries of the budget come by the timer: the first at once, each next after retryDelay +- retryJitter. Others come
+ * outside the budget: when a key becomes free on this host; when another host's release of it is announced; when the
+ * ttls that the nodes told have passed on a quorum of them.
  */
 #include "redlockd/core/call.h"
+#include "redlockd/core/deadlock.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
 #include "redlockd/core/release.h"
@@ -41,6 +43,7 @@ void take_begin(struct engine *e, struct call *c)
         c->started_ns = e->now_ns;
         c->wait_end_ns = c->wait_ms == WAIT_NONE ? UINT64_MAX : e->now_ns + c->wait_ms * NS_PER_MS;
         c->counted = true;
+        c->wake_ns = UINT64_MAX;
         c->last_error = ERROR_LOCKED; /* should the cap on waiting end it before a try has */
 }
 
@@ -71,13 +74,44 @@ static uint64_t take_delay_ms(struct engine *e, const struct call *c)
         return delay_ms > CALL_RETRY_MIN_MS ? delay_ms : CALL_RETRY_MIN_MS;
 }
 
+void take_arm(struct engine *e, struct call *c)
+{
+        uint64_t at_ns = c->wake_ns;
+
+        if (!c->counted && c->next_try_ns < at_ns)
+                at_ns = c->next_try_ns;
+        if (c->wait_end_ns < at_ns)
+                at_ns = c->wait_end_ns;
+        heap_set(&e->deadlines, &c->timer, at_ns);
+        if (at_ns <= e->now_ns)
+                take_on_deadline(e, c);
+}
+
+/* It is going to wait for the first time. True if it was refused, since nobody in a cycle would ever go on. */
+static bool take_refuse_deadlock(struct engine *e, struct call *c)
+{
+        int r;
+
+        if (c->searched || c->wait_end_ns <= e->now_ns)
+                return false;
+        c->searched = true;
+        r = deadlock_search(e, c);
+        if (r != 0)
+                take_finish(e, c, r < 0 ? ERROR_INTERNAL : ERROR_DEADLOCK);
+        return r != 0;
+}
+
 /* A try has failed. */
 static void take_fail(struct engine *e, struct call *c, enum error_name error)
 {
-        uint64_t at_ns;
         size_t i;
 
         c->last_error = error;
+        if (!c->counted && e->now_ns >= c->next_try_ns) {
+                /* the next one of the budget became due meanwhile: this was it */
+                c->counted = true;
+                ++c->attempts;
+        }
         if (c->counted) {
                 c->counted = false;
                 if (take_spent(c)) {
@@ -86,10 +120,11 @@ static void take_fail(struct engine *e, struct call *c, enum error_name error)
                 }
                 c->next_try_ns = e->now_ns + take_delay_ms(e, c) * NS_PER_MS;
         }
+        if (take_refuse_deadlock(e, c))
+                return;
         if (c->state == CALL_TRYING)
                 call_move(c, CALL_WAITING);
-        at_ns = c->next_try_ns < c->wait_end_ns ? c->next_try_ns : c->wait_end_ns;
-        heap_set(&e->deadlines, &c->timer, at_ns);
+        take_arm(e, c);
         for (i = 0; i < c->claims_n; ++i)
                 renew_review(e, c->claims[i].resource);
 }
@@ -101,7 +136,8 @@ void take_on_deadline(struct engine *e, struct call *c)
                 take_finish(e, c, c->last_error);
                 return;
         }
-        c->counted = true;
+        if (e->now_ns >= c->next_try_ns)
+                c->counted = true;
         call_set_ready(e, c);
 }
 
@@ -127,14 +163,6 @@ static bool take_refuse_strict(struct engine *e, struct call *c)
         if (lost || missing)
                 take_finish(e, c, lost ? ERROR_LOST : ERROR_NOT_HELD);
         return lost || missing;
-}
-
-static void holder_from_session(struct holder *ret_holder, const struct session *s)
-{
-        ret_holder->session = s->id;
-        ret_holder->pid = s->pid;
-        ret_holder->uid = s->uid;
-        memcpy(ret_holder->name, s->name, sizeof(s->name));
 }
 
 /* The key is somebody else's on this host, or somebody else's turn. */
@@ -171,7 +199,7 @@ static bool take_mark_taken(struct engine *e, struct call *c)
                 taken = true;
                 c->items[i].outcome = OUTCOME_TAKEN;
                 if (r->holder && r->holder->session && r->holder->session != c->session && !c->holder.session)
-                        holder_from_session(&c->holder, r->holder->session);
+                        c->holder = session_holder(r->holder->session);
         }
         return taken;
 }
@@ -345,7 +373,7 @@ static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t 
         if (l->lease->state == LEASE_TAKING)
                 lease_keep(e, l->lease, valid_until_ns);
         else if (l->state == LOCK_TAKING)
-                ++e->counters.handovers;
+                turn_on_passed(e, l->resource);
         if (asked)
                 lease_renew(l->lease, valid_until_ns);
         else if (l->lease->valid_until_ns < valid_until_ns)
@@ -391,23 +419,42 @@ static void take_forget_marks(struct call *c)
 }
 
 /*
- * The session's own lock on one of the keys has lapsed, and its validity ends within milliseconds: not before
- * that may the key be asked for, and a try is not wasted on it.
+ * Until when a try would be wasted: the session's own lock on one of the keys has lapsed, and its validity ends within
+ * milliseconds, before which the key may not be asked for; or other hosts have their turn. The last try of a budget is
+ * not kept back for others.
  */
-static bool take_waits_for_own(struct engine *e, struct call *c)
+static uint64_t take_not_before_ns(const struct engine *e, struct call *c)
 {
+        bool last = c->counted && c->retry_count != RETRY_FOR_EVER && c->attempts >= (uint64_t)c->retry_count;
+        uint64_t at_ns = 0;
         size_t i;
 
-        for (i = 0; i < c->claims_n && c->counted; ++i) {
-                const struct lock *l = c->claims[i].resource->holder;
+        for (i = 0; i < c->claims_n; ++i) {
+                const struct resource *r = c->claims[i].resource;
+                const struct lock *l = r->holder;
+                uint64_t until_ns = 0;
 
-                if (l && l->state == LOCK_LAPSED && l->session == c->session) {
+                if (c->counted && l && l->state == LOCK_LAPSED && l->session == c->session)
+                        until_ns = l->valid_until_ns;
+                else if (!last && !claim_blocked(e, &c->claims[i]))
+                        until_ns = turn_yields_until_ns(r);
+                if (until_ns > e->now_ns)
                         c->items[i].outcome = OUTCOME_TAKEN;
-                        heap_set(&e->deadlines, &c->timer, l->valid_until_ns);
-                        return true;
-                }
+                if (until_ns > at_ns)
+                        at_ns = until_ns;
         }
-        return false;
+        return at_ns;
+}
+
+/* True if the try is put off. */
+static bool take_put_off(struct engine *e, struct call *c)
+{
+        uint64_t at_ns = take_not_before_ns(e, c);
+
+        if (at_ns <= e->now_ns)
+                return false;
+        heap_set(&e->deadlines, &c->timer, at_ns < c->wait_end_ns ? at_ns : c->wait_end_ns);
+        return true;
 }
 
 /* Nothing on this host is in the way. */
@@ -437,9 +484,10 @@ void take_try(struct engine *e, struct call *c)
         if (c->state != CALL_WAITING)
                 return;
         take_forget_marks(c);
-        if (take_waits_for_own(e, c))
+        if (take_put_off(e, c))
                 return;
         heap_clear(&e->deadlines, &c->timer);
+        c->wake_ns = UINT64_MAX;
         if (c->counted && !c->repeated)
                 ++c->attempts;
         c->repeated = false;
@@ -527,6 +575,41 @@ static void take_repeat(struct engine *e, struct call *c)
         call_set_ready(e, c);
 }
 
+/* When a quorum of nodes can be free of what stood in the way; UINT64_MAX: that is not known. */
+static uint64_t take_free_ns(const struct engine *e, const struct round *r)
+{
+        uint64_t left_ms, after_ms = UINT64_MAX;
+        unsigned node, other, free_n;
+
+        for (node = 0; node < e->options.nodes_n; ++node) {
+                if (r->votes[node] != VOTE_HELD || r->left_ms[node] == UINT32_MAX)
+                        continue;
+                left_ms = r->left_ms[node];
+                for (other = 0, free_n = 0; other < e->options.nodes_n; ++other)
+                        free_n += r->votes[other] == VOTE_GRANTED ||
+                                  (r->votes[other] == VOTE_HELD && r->left_ms[other] <= left_ms);
+                if (free_n >= quorum_of(e->options.nodes_n) && left_ms < after_ms)
+                        after_ms = left_ms;
+        }
+        return after_ms == UINT64_MAX ? UINT64_MAX : e->now_ns + (after_ms + 1) * NS_PER_MS;
+}
+
+/* The nodes have refused some keys of a call: while it waits, it is told when they become free. */
+static void take_note_refusal(struct engine *e, struct call *c, const struct round *r)
+{
+        unsigned i;
+
+        for (i = 0; i < r->acquire_n; ++i) {
+                if (!(r->taken & UINT64_C(1) << i))
+                        continue;
+                turn_on_refused(e, r->items[i].lease->resource);
+                if (c->state == CALL_WAITING)
+                        listen_start(e, r->items[i].lease->resource);
+        }
+        if (c->state == CALL_WAITING)
+                call_wake_at(e, c, take_free_ns(e, r));
+}
+
 /* Leases that were to be taken over and are not on the nodes any more. True if there are any: they are given up. */
 static bool take_drop_lost_leases(struct call *c)
 {
@@ -570,6 +653,7 @@ void take_on_round(struct engine *e, struct call *c, struct round *r, enum quoru
         take_note_votes(e, c, r);
         if (verdict == QUORUM_LOST) {
                 take_fail_round(e, c, take_blame(e, r));
+                take_note_refusal(e, c, r);
         } else if (take_overtaken(e, c)) {
                 take_repeat(e, c);
         } else if (validity_left_ms(valid_until_ns, e->now_ns) < 1) {

@@ -172,7 +172,7 @@ static void daemon_raise_files(const struct config *config)
                 return;
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
-        if (files.rlim_max < config->limits.sessions_max + NODES_MAX + 32ull)
+        if (files.rlim_max < config->limits.sessions_max + 2 * NODES_MAX + 32ull)
                 log_warn("only %llu descriptors for limits.maxSessions %u", (unsigned long long)files.rlim_max,
                          config->limits.sessions_max);
 }
@@ -183,6 +183,9 @@ static int daemon_start_engine(struct daemon *d)
                 .nodes_n = d->config->nodes_n,
                 .drift_factor = d->config->lock.drift_factor,
                 .locks_max = d->config->limits.locks_per_session_max,
+                /* on a host of its own nobody else waits */
+                .tenure_ms =
+                        d->config->nodes[0].address.kind == ADDRESS_MEMORY ? UINT64_MAX : d->config->lock.tenure_ms,
                 .random = entropy_fill,
                 .random_userdata = &d->entropy,
         };

@@ -62,6 +62,51 @@ static void nodes_on_answer(void *userdata, unsigned node, uint64_t round, const
         pump_post(userdata, &event);
 }
 
+static void nodes_on_heard(void *userdata, unsigned node, struct text key, bool released, uint64_t listeners_n)
+{
+        struct event event = { .kind = EVENT_HEARD };
+
+        event.heard.node = node;
+        event.heard.key = key;
+        event.heard.released = released;
+        event.heard.listeners_n = listeners_n;
+        pump_post(userdata, &event);
+}
+
+/* While the node is down it is deaf as well, and that was said. */
+static void nodes_on_deaf(void *userdata, unsigned node, const char *reason)
+{
+        const struct daemon *d = userdata;
+
+        if (d->nodes.all[node].state == NODE_UP)
+                log_warn(
+                        "node %s: cannot listen for releases by other hosts, who waits asks again after retryDelay: %s",
+                        d->nodes.shown[node].name, reason);
+}
+
+static int nodes_new_ears(struct daemon *d, unsigned node)
+{
+        const struct config *config = d->config;
+        struct redis_ears_options options = {
+                .loop = &d->loop,
+                .node = node,
+                .address = &config->nodes[node].address,
+                .key_prefix = config->lock.key_prefix,
+                .connect_timeout_ms = config->redis.connect_timeout_ms,
+                .reconnect_min_ms = config->redis.reconnect_min_ms,
+                .reconnect_max_ms = config->redis.reconnect_max_ms,
+                .userdata = d,
+                .on_heard = nodes_on_heard,
+                .on_deaf = nodes_on_deaf,
+        };
+        int r;
+
+        r = redis_ears_new(&d->nodes.all[node].ears, &options);
+        if (r >= 0)
+                ++d->nodes.open_n;
+        return r;
+}
+
 static int nodes_new_redis(struct daemon *d, unsigned node)
 {
         const struct config *config = d->config;
@@ -80,9 +125,10 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
         int r;
 
         r = redis_new(&d->nodes.all[node].redis, &options);
-        if (r >= 0)
-                ++d->nodes.open_n;
-        return r;
+        if (r < 0)
+                return r;
+        ++d->nodes.open_n;
+        return nodes_new_ears(d, node);
 }
 
 int nodes_init(struct daemon *d)
@@ -147,6 +193,19 @@ void nodes_send(struct daemon *d, const struct command *command)
         nodes_on_answer(d, command->node, command->round, &answer);
 }
 
+void nodes_listen(struct daemon *d, struct text key, bool on)
+{
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i) {
+                struct node *node = &d->nodes.all[i];
+
+                /* without memory for it, there are the ttl and retryDelay */
+                if (node->ears && redis_ears_listen(node->ears, key, on) >= 0)
+                        node->unflushed = true;
+        }
+}
+
 bool nodes_flush(struct daemon *d)
 {
         bool any = false;
@@ -159,6 +218,8 @@ bool nodes_flush(struct daemon *d)
                 any = true;
                 if (d->nodes.all[i].redis)
                         redis_flush(d->nodes.all[i].redis);
+                if (d->nodes.all[i].ears)
+                        redis_ears_flush(d->nodes.all[i].ears);
         }
         return any;
 }
@@ -185,10 +246,15 @@ static void nodes_on_closed(void *userdata, unsigned node)
 
 void nodes_close(struct daemon *d)
 {
+        struct redis_ears *ears;
         struct redis *redis;
         unsigned i;
 
         for (i = 0; i < d->nodes.n; ++i) {
+                ears = d->nodes.all[i].ears;
+                d->nodes.all[i].ears = NULL;
+                if (ears)
+                        redis_ears_close(ears, nodes_on_closed);
                 redis = d->nodes.all[i].redis;
                 if (!redis)
                         continue;

@@ -80,6 +80,9 @@ static void pump_execute(struct daemon *d, const struct effect *effect)
         case EFFECT_COMMAND:
                 nodes_send(d, &effect->command);
                 break;
+        case EFFECT_LISTEN:
+                nodes_listen(d, effect->listen.key, effect->listen.on);
+                break;
         case EFFECT_REPLY:
                 pump_reply(d, &effect->reply);
                 break;

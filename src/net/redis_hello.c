@@ -52,20 +52,38 @@ static int hello_add(const struct hello *h, enum redis_owed_kind kind, const str
         return hello_add_owed(h, (struct redis_owed){ .kind = kind }, args, args_n);
 }
 
-static int hello_add_auth(const struct hello *h, const struct address *address)
+/* The words of AUTH; 0: none is needed. */
+static size_t hello_auth(const struct address *address, struct text ret_args[3])
 {
-        const struct text args[] = {
-                text_of("AUTH"),
-                text_of(address->user ? address->user : ""),
-                text_of(address->password ? address->password : ""),
-        };
+        size_t n = 0;
 
+        if (!address->user && !address->password)
+                return 0;
+        ret_args[n++] = text_of("AUTH");
         /* a user without a password is an ACL user with `nopass`, and not the default user */
         if (address->user)
-                return hello_add(h, REDIS_OWED_AUTH, args, 3);
-        if (address->password)
-                return hello_add(h, REDIS_OWED_AUTH, (const struct text[]){ args[0], args[2] }, 2);
-        return 0;
+                ret_args[n++] = text_of(address->user);
+        ret_args[n++] = text_of(address->password ? address->password : "");
+        return n;
+}
+
+static int hello_add_auth(const struct hello *h, const struct address *address)
+{
+        struct text args[3];
+        size_t n = hello_auth(address, args);
+
+        return n > 0 ? hello_add(h, REDIS_OWED_AUTH, args, n) : 0;
+}
+
+int redis_hello_encode_auth(struct buffer *output, const struct address *address, bool *ret_asked)
+{
+        struct text args[3];
+        size_t n = hello_auth(address, args);
+        int r = n > 0 ? redis_encode(output, args, n) : 0;
+
+        if (r == 0)
+                *ret_asked = n > 0;
+        return r;
 }
 
 static int hello_add_select(const struct hello *h, const struct address *address)
@@ -128,21 +146,27 @@ void redis_hello_words(char *ret_words, size_t size, struct text words)
         ret_words[i] = '\0';
 }
 
+void redis_hello_words_of_error(char ret_words[NODE_REASON_MAX], struct text words, const struct address *auth)
+{
+        size_t n;
+
+        redis_hello_words(ret_words, NODE_REASON_MAX / 2, words);
+        if (!auth)
+                return;
+        for (n = strcspn(ret_words, "'`\""); n > 0 && ret_words[n - 1] == ' '; --n)
+                continue;
+        ret_words[n] = '\0';
+        if (auth->password && strstr(ret_words, auth->password))
+                snprintf(ret_words, NODE_REASON_MAX, "refused");
+}
+
 static int hello_refused(enum redis_owed_kind kind, struct text words, const struct address *address,
                          char ret_reason[NODE_REASON_MAX])
 {
-        char line[NODE_REASON_MAX / 2];
-        size_t n;
+        char line[NODE_REASON_MAX];
 
-        redis_hello_words(line, sizeof(line), words);
-        if (kind == REDIS_OWED_AUTH) {
-                for (n = strcspn(line, "'`\""); n > 0 && line[n - 1] == ' '; --n)
-                        continue;
-                line[n] = '\0';
-                if (address->password && strstr(line, address->password))
-                        snprintf(line, sizeof(line), "refused");
-        }
-        snprintf(ret_reason, NODE_REASON_MAX, "%s: %s", hello_names[kind], line);
+        redis_hello_words_of_error(line, words, kind == REDIS_OWED_AUTH ? address : NULL);
+        snprintf(ret_reason, NODE_REASON_MAX, "%s: %.*s", hello_names[kind], NODE_REASON_MAX / 2, line);
         return -EPROTO;
 }
 

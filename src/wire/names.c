@@ -32,6 +32,7 @@ static const struct {
         [ERROR_NOT_HELD] = { "NOT_HELD", 3 },
         [ERROR_LOST] = { "LOST", 4 },
         [ERROR_CANCELLED] = { "CANCELLED", 5 },
+        [ERROR_DEADLOCK] = { "DEADLOCK", 6 },
 };
 
 const char *method_name(enum method method)

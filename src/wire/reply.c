@@ -232,6 +232,9 @@ static json_t *reply_error_message(const struct reply *reply)
                 return codec_string(text);
         case ERROR_STOPPING:
                 return json_string("The broker is stopping.");
+        case ERROR_DEADLOCK:
+                return reply_message("Waiting for the resource \"", reply,
+                                     "\" would not end: it waits for this session.");
         case ERROR_CANCELLED:
                 return json_string("The request was cancelled.");
         case ERROR_DENIED:
@@ -252,6 +255,21 @@ static json_t *reply_holder(const struct holder *holder)
         r |= json_object_set_new(value, "pid", json_integer(holder->pid));
         r |= json_object_set_new(value, "uid", json_integer(holder->uid));
         r |= json_object_set_new(value, "name", codec_string(holder->name));
+        return codec_finish(value, r);
+}
+
+/* Who waits for which key, which the next of them holds or is to get first; the last waits for the first. */
+static json_t *reply_cycle(const struct reply *reply)
+{
+        json_t *value = json_array(), *step;
+        size_t i;
+        int r = 0;
+
+        for (i = 0; i < reply->cycle_n; ++i) {
+                step = reply_holder(&reply->cycle[i].session);
+                r |= json_object_set_new(step, "key", codec_key(reply->cycle[i].key));
+                r |= json_array_append_new(value, step);
+        }
         return codec_finish(value, r);
 }
 
@@ -302,7 +320,8 @@ static json_t *reply_votes(const struct reply_context *context, const struct rep
 
 static json_t *reply_error(const struct reply_context *context, const struct reply *reply)
 {
-        bool keys = reply->error == ERROR_LOCKED || reply->error == ERROR_NOT_HELD || reply->error == ERROR_LOST;
+        bool keys = reply->error == ERROR_LOCKED || reply->error == ERROR_NOT_HELD || reply->error == ERROR_LOST ||
+                    reply->error == ERROR_DEADLOCK;
         bool tried = reply->error == ERROR_LOCKED || reply->error == ERROR_NO_QUORUM;
         json_t *data = reply_error_data(reply->error);
         int r = 0;
@@ -315,6 +334,8 @@ static json_t *reply_error(const struct reply_context *context, const struct rep
                 r |= json_object_set_new(data, "attempts", codec_number(reply->attempts));
                 r |= json_object_set_new(data, "waited", codec_number(reply->waited_ms));
         }
+        if (reply->error == ERROR_DEADLOCK)
+                r |= json_object_set_new(data, "cycle", reply_cycle(reply));
         if (reply->error == ERROR_LOCKED && reply->holder && reply->holder->session != 0)
                 r |= json_object_set_new(data, "holder", reply_holder(reply->holder));
         if (reply->error == ERROR_LIMIT) {

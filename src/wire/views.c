@@ -54,9 +54,10 @@ static json_t *views_counters(const struct reply_context *context, const struct 
         r |= json_object_set_new(value, "freed", codec_number(counters->freed));
         r |= json_object_set_new(value, "expired", codec_number(counters->expired));
         r |= json_object_set_new(value, "lost", codec_number(counters->lost));
-        /* Neither deadlocks are looked for nor leases handed over yet, so none has happened. */
-        r |= json_object_set_new(value, "deadlocks", codec_number(0));
+        r |= json_object_set_new(value, "deadlocks", codec_number(counters->deadlocks));
         r |= json_object_set_new(value, "handovers", codec_number(counters->handovers));
+        r |= json_object_set_new(value, "tenures", codec_number(counters->tenures));
+        r |= json_object_set_new(value, "wakeups", codec_number(counters->wakeups));
         r |= json_object_set_new(value, "disconnectReleases", codec_number(counters->disconnect_releases));
         r |= json_object_set_new(value, "malformed", codec_number(context->malformed));
         return codec_finish(value, r);

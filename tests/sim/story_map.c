@@ -440,7 +440,7 @@ static void an_add_that_is_overtaken_at_the_end_of_its_wait_is_refused(void)
         story_add(w, a, "k,l", (struct ask){ .wait_ms = 1 });
         story_run(w, 10);
         story_expect(w, "986.500  A > add k,l\n"
-                        "988.000  A < LOCKED k, 0 attempts, 1 ms\n"
+                        "987.500  A < LOCKED k, 0 attempts, 1 ms\n"
                         "988.000  h1 > n1 n2 n3 release k#1\n"
                         "989.000  n1 > released\n"
                         "989.000  n2 > released\n"

@@ -153,7 +153,7 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
         static const char *const errors[ERRORS_N] = {
                 [ERROR_INTERNAL] = "INTERNAL", [ERROR_LIMIT] = "LIMIT",         [ERROR_STOPPING] = "STOPPING",
                 [ERROR_LOCKED] = "LOCKED",     [ERROR_NO_QUORUM] = "NO_QUORUM", [ERROR_NOT_HELD] = "NOT_HELD",
-                [ERROR_LOST] = "LOST",         [ERROR_CANCELLED] = "CANCELLED"
+                [ERROR_LOST] = "LOST",         [ERROR_CANCELLED] = "CANCELLED", [ERROR_DEADLOCK] = "DEADLOCK"
         };
         static const char *const votes[] = { "granted", "held", "error", "lost", "timeout", "down", "pending", "late" };
         unsigned i;
@@ -171,6 +171,9 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
                 fprintf(t->out, ", %u attempts, %llu ms", r->attempts, (unsigned long long)r->waited_ms);
         if (r->error == ERROR_LOCKED && r->holder->session)
                 fprintf(t->out, ", holder %s", trace_name(r->holder->session));
+        for (i = 0; r->error == ERROR_DEADLOCK && i < r->cycle_n; ++i)
+                fprintf(t->out, " %s waits for %.*s", trace_name(r->cycle[i].session.session), (int)r->cycle[i].key.len,
+                        r->cycle[i].key.data);
         if (r->method == METHOD_CANCEL)
                 fprintf(t->out, " cancelled %s", r->cancelled ? "true" : "false");
         if (r->error == ERROR_LIMIT)

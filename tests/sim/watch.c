@@ -134,6 +134,87 @@ static void watch_free_keys(struct watch *w, struct asked *a, bool all)
         }
 }
 
+/* True where the session has asked to free the key after request `id`. */
+static bool freed_since(const struct watch *w, uint64_t session, unsigned key, uint64_t id)
+{
+        size_t i;
+
+        for (i = id; i < w->asked_n; ++i)
+                if (w->asked[i].session == session && w->asked[i].frees & 1u << key)
+                        return true;
+        return false;
+}
+
+/* An earlier request of the session for one of its keys is open: its turn has not come. */
+static bool stands_behind(const struct watch *w, const struct asked *a)
+{
+        size_t i;
+
+        for (i = w->first_open; i + 1 < a->id; ++i)
+                if (!w->asked[i].answered && w->asked[i].session == a->session &&
+                    (w->asked[i].keys | w->asked[i].frees) & a->keys)
+                        return true;
+        return false;
+}
+
+/* It has been its turn for so long that it is certainly waiting, and would have been refused. */
+static bool surely_waits(const struct watch *w, const struct asked *a)
+{
+        uint64_t from_ns = answered_with_pause(w, a);
+
+        if (from_ns < a->turn_ns)
+                from_ns = a->turn_ns;
+        return !a->answered && (a->method == METHOD_ADD || a->method == METHOD_EXTEND) && !stands_behind(w, a) &&
+               w->world->now_ns > from_ns + 2 * NODE_TIMEOUT_MAX_MS * NS_PER_MS;
+}
+
+/* The sessions that the session of a request waits for by it, as a mask. */
+static uint64_t waits_for(const struct watch *w, const struct asked *a)
+{
+        uint64_t mask = 0;
+        unsigned key;
+        size_t i;
+
+        for (key = 0; key < WATCH_KEYS_MAX; ++key) {
+                const struct belief *b = &w->beliefs[key];
+
+                if (!(a->keys & 1u << key) || (b->session == a->session && b->until_ns > w->world->now_ns))
+                        continue;
+                if (freed_since(w, a->session, key, a->id))
+                        continue; /* it may hold it yet: that is done after this request */
+                if (b->session && b->until_ns > w->world->now_ns && host_of(w, b->session) == host_of(w, a->session))
+                        mask |= UINT64_C(1) << b->session;
+                for (i = w->first_open; i + 1 < a->id; ++i)
+                        if (w->asked[i].session != a->session && w->asked[i].keys & 1u << key &&
+                            host_of(w, w->asked[i].session) == host_of(w, a->session) && surely_waits(w, &w->asked[i]))
+                                mask |= UINT64_C(1) << w->asked[i].session;
+        }
+        return mask;
+}
+
+/* No sessions of a host wait for each other in a circle. */
+static void check_deadlock(struct watch *w)
+{
+        uint64_t waits[64] = { 0 }, through;
+        unsigned s, t;
+        size_t i;
+
+        if (w->world->sessions_n >= 64)
+                return;
+        for (i = w->first_open; i < w->asked_n; ++i)
+                if (surely_waits(w, &w->asked[i]))
+                        waits[w->asked[i].session] |= waits_for(w, &w->asked[i]);
+        for (t = 1; t <= w->world->sessions_n; ++t) {
+                through = waits[t];
+                for (s = 1; s <= w->world->sessions_n; ++s)
+                        if (waits[s] & UINT64_C(1) << t)
+                                waits[s] |= through;
+        }
+        for (s = 1; s <= w->world->sessions_n; ++s)
+                if (waits[s] & UINT64_C(1) << s)
+                        violated(w, "deadlock: %s waits for itself", trace_name(s));
+}
+
 /* Requests of every kind. */
 static void watch_on_request(void *userdata, const struct request *r)
 {
@@ -155,6 +236,7 @@ static void watch_on_request(void *userdata, const struct request *r)
                              .wait_ms = r->wait_ms,
                              .ttl_ms = r->ttl_ms };
         ++w->counts.requests;
+        check_deadlock(w);
         for (i = 0; i < r->keys_n; ++i)
                 a->keys |= 1u << watch_number(r->keys[i]);
         if (r->method == METHOD_FREE || r->method == METHOD_RESET)
@@ -164,17 +246,6 @@ static void watch_on_request(void *userdata, const struct request *r)
                                                     (r->retry_delay_ms + r->retry_jitter_ms + NODE_TIMEOUT_MAX_MS + 1);
         if (r->method == METHOD_SUBSCRIBE)
                 w->subscribed[r->session] |= r->events; /* a notice may be on its way when the mask changes */
-}
-
-/* True where the session has asked to free the key after request `id`. */
-static bool freed_since(const struct watch *w, uint64_t session, unsigned key, uint64_t id)
-{
-        size_t i;
-
-        for (i = id; i < w->asked_n; ++i)
-                if (w->asked[i].session == session && w->asked[i].frees & 1u << key)
-                        return true;
-        return false;
 }
 
 static void check_fresh(struct watch *w, const char *value)
@@ -253,18 +324,6 @@ static void check_order(struct watch *w, const struct asked *a)
                         violated(w, "order: request %llu of %s is answered before its request %llu",
                                  (unsigned long long)a->id, trace_name(a->session), (unsigned long long)b->id);
         }
-}
-
-/* An earlier request of the session for one of its keys is open: its turn has not come. */
-static bool stands_behind(const struct watch *w, const struct asked *a)
-{
-        size_t i;
-
-        for (i = w->first_open; i + 1 < a->id; ++i)
-                if (!w->asked[i].answered && w->asked[i].session == a->session &&
-                    (w->asked[i].keys | w->asked[i].frees) & a->keys)
-                        return true;
-        return false;
 }
 
 static void check_budget(struct watch *w, const struct asked *a)
@@ -452,8 +511,11 @@ static void watch_on_command(void *userdata, unsigned host, const struct command
         for (i = 0; i < command->items_n && command->kind == COMMAND_TAKE; ++i) {
                 unsigned key = watch_number(command->items[i].key);
 
-                if (strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) != 0)
+                if (strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) != 0) {
+                        if (i >= command->acquire_n)
+                                continue; /* an extension of what has been given up since */
                         w->asked_nodes[host - 1][key].acquired_ns = w->world->now_ns;
+                }
                 memcpy(w->asked_nodes[host - 1][key].value, command->items[i].value, TOKEN_TEXT_LEN + 1);
                 w->asked_nodes[host - 1][key].at_ns = w->world->now_ns;
                 w->asked_nodes[host - 1][key].timeout_ms = validity_node_timeout_ms(command->ttl_ms);

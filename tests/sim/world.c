@@ -16,12 +16,23 @@
 #define CALM_ROUNDS_MAX 200
 #define PPM             1000000
 
+enum parcel_kind {
+        PARCEL_COMMAND,
+        PARCEL_ANSWER,
+        PARCEL_LISTEN,    /* to a node: from now on */
+        PARCEL_UNLISTEN,  /* ... no more */
+        PARCEL_LISTENING, /* to a host: it has begun */
+        PARCEL_RELEASED,  /* ... it was released */
+};
+
 struct parcel {
         uint64_t at_ns, seq;
         struct parcel *next; /* in an inbox */
         unsigned host, node; /* from 0 */
-        bool to_host;
-        struct answer answer;   /* to a host */
+        enum parcel_kind kind;
+        char key[64];           /* of what is listened for */
+        uint64_t listeners_n;   /* RELEASED */
+        struct answer answer;   /* ANSWER */
         struct command command; /* owns its items and their texts, which follow in the same block */
         struct command_item items[];
 };
@@ -158,6 +169,50 @@ static struct parcel *parcel_new(const struct command *command)
         return p;
 }
 
+static struct parcel *parcel_of_key(enum parcel_kind kind, unsigned host, unsigned node, const char *key)
+{
+        struct parcel *p = calloc(1, sizeof(*p));
+
+        p->kind = kind;
+        p->host = host;
+        p->node = node;
+        snprintf(p->key, sizeof(p->key), "%s", key);
+        return p;
+}
+
+/* Whether it was sent over the connection for listening. */
+static bool parcel_is_heard(const struct parcel *p)
+{
+        return p->kind >= PARCEL_LISTEN;
+}
+
+static bool parcel_to_host(const struct parcel *p)
+{
+        return p->kind == PARCEL_ANSWER || p->kind == PARCEL_LISTENING || p->kind == PARCEL_RELEASED;
+}
+
+static void ears_add(struct sim_ear **ears, unsigned *n, unsigned *size, unsigned host, const char *key)
+{
+        if (*n == *size) {
+                *size = *size ? 2 * *size : 8;
+                *ears = realloc(*ears, *size * sizeof(**ears));
+        }
+        (*ears)[*n].host = host;
+        snprintf((*ears)[(*n)++].key, sizeof((*ears)->key), "%s", key);
+}
+
+/* Removes those of a host (and of a key; NULL: all). True if there were any. */
+static bool ears_remove(struct sim_ear *ears, unsigned *n, unsigned host, const char *key)
+{
+        unsigned i, kept = 0, was = *n;
+
+        for (i = 0; i < was; ++i)
+                if (ears[i].host != host || (key && strcmp(ears[i].key, key) != 0))
+                        ears[kept++] = ears[i];
+        *n = kept;
+        return kept < was;
+}
+
 static uint64_t world_latency(struct world *w, unsigned node)
 {
         uint64_t ns = w->nodes[node].latency_ns;
@@ -233,6 +288,33 @@ static void world_on_notice(struct world *w, unsigned host, const struct notice 
                 watch->on_notice(watch->userdata, n);
 }
 
+/* Hands a wish to a node, over the connection for listening. */
+static void world_tell_wish(struct world *w, unsigned host, unsigned node, const char *key, bool on)
+{
+        struct sim_host *h = &w->hosts[host];
+
+        if (!h->connected[node])
+                return; /* it is told when it is there again */
+        world_send_parcel(w, parcel_of_key(on ? PARCEL_LISTEN : PARCEL_UNLISTEN, host, node, key),
+                          &h->ears_out_ns[node]);
+}
+
+static void world_listen(struct world *w, unsigned host, struct text text, bool on)
+{
+        struct sim_host *h = &w->hosts[host];
+        char key[64];
+        unsigned node;
+
+        assert(text.len < sizeof(key));
+        snprintf(key, sizeof(key), "%.*s", (int)text.len, text.data);
+        trace_line(w->trace, w->now_ns, "h%u > %s %s", host + 1, on ? "listen" : "unlisten", key);
+        ears_remove(h->wishes, &h->wishes_n, host, key);
+        if (on)
+                ears_add(&h->wishes, &h->wishes_n, &h->wishes_size, host, key);
+        for (node = 0; node < w->options.nodes_n; ++node)
+                world_tell_wish(w, host, node, key, on);
+}
+
 static void world_on_effect(struct world *w, unsigned host, const struct effect *fx)
 {
         const struct world_watch *watch = w->options.watch;
@@ -240,6 +322,9 @@ static void world_on_effect(struct world *w, unsigned host, const struct effect 
         switch (fx->kind) {
         case EFFECT_COMMAND:
                 world_send(w, host, &fx->command);
+                break;
+        case EFFECT_LISTEN:
+                world_listen(w, host, fx->listen.key, fx->listen.on);
                 break;
         case EFFECT_REPLY:
                 world_on_reply(w, host, &fx->reply);
@@ -282,18 +367,88 @@ static void world_answer(struct world *w, const struct parcel *p, const struct a
         world_post(w, p->host, &ev);
 }
 
+/* Tells those who listen for what a release deletes, and its answer whether others than who asked were told. */
+static uint64_t world_announce(struct world *w, const struct parcel *p)
+{
+        struct sim_node *n = &w->nodes[p->node];
+        uint64_t others = 0, told;
+        unsigned i, k;
+
+        for (i = 0; i < p->command.items_n; ++i) {
+                const struct command_item *item = &p->command.items[i];
+                const char *stored = memory_get(n->memory, item->key, world_node_ms(w, p->node + 1, w->now_ns));
+
+                if (!stored || strcmp(stored, item->value) != 0)
+                        continue;
+                for (k = 0, told = 0; k < n->ears_n; ++k)
+                        told += text_equal(text_of(n->ears[k].key), item->key);
+                others |= told > item->heard ? UINT64_C(1) << i : 0;
+                for (k = 0; k < n->ears_n; ++k) {
+                        struct parcel *heard;
+
+                        if (!text_equal(text_of(n->ears[k].key), item->key))
+                                continue;
+                        heard = parcel_of_key(PARCEL_RELEASED, n->ears[k].host, p->node, n->ears[k].key);
+                        heard->listeners_n = told;
+                        world_send_parcel(w, heard, &w->hosts[heard->host].ears_in_ns[p->node]);
+                }
+        }
+        return others;
+}
+
+static void world_execute_listen(struct world *w, struct parcel *p)
+{
+        struct sim_node *n = &w->nodes[p->node];
+        bool on = p->kind == PARCEL_LISTEN;
+
+        ears_remove(n->ears, &n->ears_n, p->host, p->key);
+        if (!on) {
+                free(p);
+                return;
+        }
+        ears_add(&n->ears, &n->ears_n, &n->ears_size, p->host, p->key);
+        p->kind = PARCEL_LISTENING;
+        world_send_parcel(w, p, &w->hosts[p->host].ears_in_ns[p->node]);
+}
+
 static void world_execute(struct world *w, struct parcel *p)
 {
         struct sim_node *n = &w->nodes[p->node];
+        uint64_t others;
 
-        if (n->scripts) {
+        if (p->kind != PARCEL_COMMAND) {
+                world_execute_listen(w, p);
+                return;
+        }
+        if (n->scripts && p->command.kind == COMMAND_RELEASE) {
+                others = world_announce(w, p);
+                memory_execute(n->memory, &p->command, world_node_ms(w, p->node + 1, w->now_ns), &p->answer);
+                p->answer.taken = others;
+        } else if (n->scripts) {
                 memory_execute(n->memory, &p->command, world_node_ms(w, p->node + 1, w->now_ns), &p->answer);
         } else {
                 n->scripts = true;
                 p->answer = (struct answer){ .verdict = ANSWER_AGAIN };
         }
-        p->to_host = true;
+        p->kind = PARCEL_ANSWER;
         world_send_parcel(w, p, &w->hosts[p->host].last_in_ns[p->node]);
+}
+
+static void world_hear(struct world *w, struct parcel *p)
+{
+        struct event ev = { .kind = EVENT_HEARD,
+                            .heard = { .node = p->node,
+                                       .key = text_of(p->key),
+                                       .released = p->kind == PARCEL_RELEASED,
+                                       .listeners_n = p->listeners_n } };
+
+        if (ev.heard.released)
+                trace_line(w->trace, w->now_ns, "n%u > free %s %llu", p->node + 1, p->key,
+                           (unsigned long long)p->listeners_n);
+        else
+                trace_line(w->trace, w->now_ns, "n%u > listening %s", p->node + 1, p->key);
+        world_post(w, p->host, &ev);
+        free(p);
 }
 
 static void world_deliver(struct world *w, struct parcel *p)
@@ -301,10 +456,14 @@ static void world_deliver(struct world *w, struct parcel *p)
         static const char *const verdicts[] = { "granted", "held", "error", "again", "unsent", "lost" };
         struct sim_node *n = &w->nodes[p->node];
 
-        if (p->to_host) {
+        if (parcel_to_host(p)) {
                 if (w->hosts[p->host].awake_ns > w->now_ns) {
                         p->at_ns = w->hosts[p->host].awake_ns;
                         parcels_push(w, p);
+                        return;
+                }
+                if (p->kind != PARCEL_ANSWER) {
+                        world_hear(w, p);
                         return;
                 }
                 trace_line(w->trace, w->now_ns, "n%u > %s", p->node + 1,
@@ -428,19 +587,26 @@ void world_cut(struct world *w, unsigned host, unsigned node)
         world_node_event(w, host - 1, node - 1, NODE_DOWN);
         while ((p = taken)) {
                 taken = p->next;
-                world_answer(w, p, &lost);
+                if (!parcel_is_heard(p))
+                        world_answer(w, p, &lost);
                 free(p);
         }
+        ears_remove(w->nodes[node - 1].ears, &w->nodes[node - 1].ears_n, host - 1, NULL);
+        w->hosts[host - 1].ears_in_ns[node - 1] = w->hosts[host - 1].ears_out_ns[node - 1] = 0;
         w->hosts[host - 1].last_in_ns[node - 1] = w->hosts[host - 1].last_out_ns[node - 1] = 0;
         trace_flush(w->trace);
 }
 
 void world_join(struct world *w, unsigned host, unsigned node)
 {
+        unsigned i;
+
         if (!w || w->hosts[host - 1].connected[node - 1])
                 return;
         trace_line(w->trace, w->now_ns, "h%u n%u up", host, node);
         world_node_event(w, host - 1, node - 1, NODE_UP);
+        for (i = 0; i < w->hosts[host - 1].wishes_n; ++i)
+                world_tell_wish(w, host - 1, node - 1, w->hosts[host - 1].wishes[i].key, true);
         trace_flush(w->trace);
 }
 
@@ -630,6 +796,7 @@ struct world *world_new(const struct world_options *options)
         for (h = 0; h < w->options.hosts_n; ++h) {
                 struct engine_options eo = { .nodes_n = w->options.nodes_n,
                                              .drift_factor = 0.01,
+                                             .tenure_ms = options->tenure_ms ? options->tenure_ms : 500,
                                              .locks_max = options->locks_max ? options->locks_max : 1024,
                                              .random = world_random,
                                              .random_userdata = w };
@@ -710,8 +877,12 @@ struct world *world_free(struct world *w)
         trace_free(w->trace);
         for (h = 0; h < WORLD_HOSTS_MAX; ++h)
                 engine_free(w->hosts[h].engine);
+        for (h = 0; h < WORLD_HOSTS_MAX; ++h)
+                free(w->hosts[h].wishes);
         for (n = 0; n < NODES_MAX; ++n)
                 memory_free(w->nodes[n].memory);
+        for (n = 0; n < NODES_MAX; ++n)
+                free(w->nodes[n].ears);
         assert(w->parcels_n == 0);
         free(w->parcels);
         free(w->sessions);

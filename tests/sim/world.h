@@ -11,6 +11,9 @@
  *      0.000  h1 > n1 n2 n3 take k#1        a command to nodes; #1 is the first token that was seen
  *      1.000  n1 > granted                  an answer, as it reaches its host
  *      1.000  A < k#1 acquired 9897         a reply
+ *      1.000  h1 > listen k                 to every node
+ *      2.000  n1 > listening k              it has begun there
+ *      7.000  n1 > free k 1                 it was released there; one host was told
  *
  * Every request must be answered exactly once, and when a world ends, all that its sessions had is gone from the nodes:
  * world_calm() sees to that. A world that could not be made (allocations are failing) is NULL, and every call takes
@@ -45,6 +48,7 @@ struct world_options {
         unsigned nodes_n;    /* 0: 3 */
         unsigned hosts_n;    /* 0: 1 */
         uint32_t locks_max;  /* 0: 1024 */
+        uint64_t tenure_ms;  /* 0: 500 */
         uint64_t latency_us; /* one way; 0: 500 */
         uint64_t tail_us;    /* now and then a parcel takes up to this much longer */
         uint64_t seed;
@@ -64,6 +68,14 @@ struct sim_node {
         uint64_t latency_ns;
         uint64_t wiped_ns; /* when it last forgot everything; 0: never */
         struct parcel *inbox_first, **inbox_last;
+        struct sim_ear *ears; /* who listens, in the order in which they began */
+        unsigned ears_n, ears_size;
+};
+
+/* A host that listens for the release of a key, on a node; or wants to, on all of them. */
+struct sim_ear {
+        unsigned host; /* from 0 */
+        char key[64];
 };
 
 struct sim_host {
@@ -73,6 +85,9 @@ struct sim_host {
         uint64_t paused_ns; /* the last pause began here */
         bool connected[NODES_MAX];
         uint64_t last_in_ns[NODES_MAX], last_out_ns[NODES_MAX];
+        uint64_t ears_in_ns[NODES_MAX], ears_out_ns[NODES_MAX]; /* the same, of the connection for listening */
+        struct sim_ear *wishes;
+        unsigned wishes_n, wishes_size;
 };
 
 struct sim_session {

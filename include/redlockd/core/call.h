@@ -43,7 +43,11 @@ struct call {
         uint64_t arrived_ns;
         uint64_t started_ns; /* when its turn came */
         uint64_t next_try_ns;
-        uint64_t wait_end_ns; /* UINT64_MAX: none */
+        uint64_t wait_end_ns;     /* UINT64_MAX: none */
+        uint64_t wake_ns;         /* a try outside the budget; UINT64_MAX: none */
+        bool waits_late;          /* it waits for others since later than it has its places in the queues */
+        bool searched;            /* for a deadlock */
+        struct cycle_step *cycle; /* owned */
         struct round *round;
         enum error_name last_error; /* of the last try */
 
@@ -62,8 +66,11 @@ void call_admit(struct engine *e, const struct request *request);
 /* What is due for it: its next try, its next release, its first step. Only from the engine's settling. */
 void call_advance(struct engine *e, struct call *c);
 
-/* One of its keys may have become free. */
+/* One of its keys may have become free: it tries, outside its budget. */
 void call_wake(struct engine *e, struct call *c);
+
+/* ... or at a later time. A call that is trying takes it up when that try has failed. */
+void call_wake_at(struct engine *e, struct call *c, uint64_t at_ns);
 
 void call_on_deadline(struct engine *e, struct call *c);
 void call_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict);
@@ -87,6 +94,8 @@ void take_begin(struct engine *e, struct call *c);
 void take_try(struct engine *e, struct call *c);
 void take_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict);
 void take_on_deadline(struct engine *e, struct call *c);
+/* Its next try may have come nearer. */
+void take_arm(struct engine *e, struct call *c);
 void take_undo(struct engine *e, struct call *c);
 /* It waits, and all of its keys could be its own now as far as this host knows. */
 bool take_would_take_over(const struct engine *e, const struct call *c);

@@ -21,6 +21,7 @@ struct engine_options {
         unsigned nodes_n;    /* 1..NODES_MAX; quorum = nodes_n / 2 + 1 */
         double drift_factor; /* of a ttl, for the drift of clocks */
         uint32_t locks_max;  /* a session's locks */
+        uint64_t tenure_ms;  /* how long a host passes a key on among its sessions before others have their turn */
         engine_random random;
         void *random_userdata;
 };
@@ -31,6 +32,7 @@ enum event_kind {
         EVENT_REQUEST,
         EVENT_NODE, /* a node's state changed */
         EVENT_ANSWER,
+        EVENT_HEARD, /* of a key that is listened for */
         EVENT_TICK,
         EVENT_DRAIN, /* no new locks from now on; what is held may be used, extended and freed */
 };
@@ -59,11 +61,18 @@ struct event {
                         unsigned node;
                         struct answer answer;
                 } answer;
+                struct {
+                        unsigned node;
+                        struct text key;
+                        bool released;        /* ... it was; else: listening has begun there, or begun anew */
+                        uint64_t listeners_n; /* released: how many were told, this host among them */
+                } heard;
         };
 };
 
 enum effect_kind {
         EFFECT_COMMAND,
+        EFFECT_LISTEN, /* on every node, for the release of a key; or no more */
         EFFECT_REPLY,
         EFFECT_NOTICE,
         EFFECT_CLOSE,   /* the session's last effect: write what is due, then close */
@@ -75,6 +84,10 @@ struct effect {
         enum effect_kind kind;
         union {
                 struct command command;
+                struct {
+                        struct text key;
+                        bool on;
+                } listen;
                 struct reply reply;
                 struct notice notice;
                 struct {

@@ -17,6 +17,9 @@ struct inspect_counters {
         uint64_t lost;                /* extensions refused since a majority did not have the lock any more */
         uint64_t disconnect_releases; /* locks freed by the end of their session */
         uint64_t handovers;           /* keys passed from one session of this host to another */
+        uint64_t tenures;             /* keys given back to let other hosts go first, though a session here waited */
+        uint64_t wakeups;             /* tries on the announcement of a release by another host */
+        uint64_t deadlocks;           /* requests answered DEADLOCK */
 };
 
 struct inspect_status {

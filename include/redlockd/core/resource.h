@@ -4,7 +4,9 @@
  * One key on this host: who holds it here, who asks the nodes for it, and the first-come queue of those who want it. It
  * lives while a claim or a lock refers to it.
  */
+#include "redlockd/core/listen.h"
 #include "redlockd/core/state.h"
+#include "redlockd/core/turn.h"
 
 /*
  * One key of a call. It stands in two lines: the resource's queue (add and extend), which decides who of this host is
@@ -30,8 +32,10 @@ struct resource {
         struct lease *lease; /* the host's, kept; or NULL */
         struct lock *holder; /* the lock that keeps others of this host out: held, or lapsed a moment ago */
         struct call *trying; /* the call that has a round under way for it */
-        TAILQ_HEAD(, claim) queue;
+        TAILQ_HEAD(claim_queue, claim) queue;
         uint64_t queue_n;
+        struct turn turn;
+        struct ears ears;
         uint32_t key_len;
         char key[];
 };
@@ -49,6 +53,9 @@ struct resource *resource_ref_known(struct resource *r);
 
 /* Drops one reference; the last one frees it. Returns NULL. */
 struct resource *resource_unref(struct engine *e, struct resource *r);
+
+/* The end of the engine: frees what nothing but its turn and its ears refer to. */
+void resource_forget(struct engine *e, struct resource *r);
 
 /* The claim that is next to get the key, or NULL. */
 struct claim *resource_head(const struct resource *r);

@@ -22,6 +22,12 @@ struct session {
         uint32_t lapsed_n;
         uint32_t taking_n; /* locks that rounds under way may grant it */
         uint32_t node_notices;
+        /* Of the search for a cycle that visited it last: from whom it came, over which key, and who is visited next.
+         */
+        uint64_t search;
+        struct session *search_from;
+        struct session *search_next;
+        const struct resource *search_key;
         struct outgoing nodes_out;
         struct outgoing stopping_out;
         struct outgoing close_out;
@@ -32,9 +38,15 @@ int session_new(struct engine *e, const struct event *opened);
 
 struct session *session_find(const struct engine *e, uint64_t id);
 
+/* Who it is, for replies. */
+struct holder session_holder(const struct session *s);
+
 /* Its calls are cancelled, its locks released; it is not found any more, and freed when its close was popped. */
 void session_end(struct engine *e, struct session *s);
 struct session *session_free(struct engine *e, struct session *s);
+
+/* One of its locks has lapsed: its calls may wait for others now for whom they did not before. */
+void session_search_again(struct session *s);
 
 void session_link_held(struct session *s, struct lock *l);
 void session_unlink_held(struct session *s, struct lock *l);

@@ -26,6 +26,7 @@ enum deadline_kind {
         DEADLINE_ROUND,
         DEADLINE_LOCK,
         DEADLINE_RENEWAL, /* of a lease */
+        DEADLINE_TURN,    /* of a resource */
         DEADLINE_RELEASE,
         DEADLINE_DRAIN,
 };
@@ -40,6 +41,7 @@ enum outgoing_kind {
         OUTGOING_CLOSE,     /* struct session */
         OUTGOING_REFUSAL,   /* struct engine: the reply to a request that was not admitted */
         OUTGOING_TURN_AWAY, /* struct engine: the close of a session that was not opened */
+        OUTGOING_LISTEN,    /* struct resource */
         OUTGOING_DRAINED,   /* struct engine */
 };
 
@@ -102,6 +104,8 @@ struct engine {
 
         struct call *popped_call; /* freed by the next step or pop: its reply is borrowed until then */
         struct lock *popped_lock;
+        struct resource *popped_resource;
+        uint64_t search;                               /* number of the last search for a cycle */
         struct command_item items[KEYS_PER_ROUND_MAX]; /* of the command popped last */
 };
 

@@ -57,6 +57,7 @@ enum error_name {
         ERROR_NOT_HELD,
         ERROR_LOST,
         ERROR_CANCELLED,
+        ERROR_DEADLOCK,
         ERRORS_N,
 };
 
@@ -128,6 +129,14 @@ struct holder {
         char name[SESSION_NAME_MAX + 1];
 };
 
+/* One step of a cycle: this session waits for the key, which the next one holds, or is to get before it. */
+struct cycle_step {
+        struct holder session;
+        struct text key;
+};
+
+#define CYCLE_SHOWN_MAX 32 /* steps of a longer cycle are left out of the reply */
+
 /* The answer to one request. Borrowed from the engine until it is stepped or popped again. */
 struct reply {
         uint64_t session;
@@ -140,6 +149,8 @@ struct reply {
         uint64_t waited_ms;
         int64_t retries; /* LOCKED: the number that its message names */
         const struct holder *holder;
+        const struct cycle_step *cycle; /* DEADLOCK */
+        size_t cycle_n;
         const enum vote_reason *votes; /* NO_QUORUM: one for each node */
         unsigned votes_n;
         bool cancelled;    /* cancel */

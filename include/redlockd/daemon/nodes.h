@@ -5,6 +5,7 @@
  */
 #include "redlockd/core/types.h"
 #include "redlockd/net/redis.h"
+#include "redlockd/net/redis_ears.h"
 #include "redlockd/store/memory.h"
 #include "redlockd/wire/reply.h"
 
@@ -15,12 +16,13 @@ struct nodes {
         struct node {
                 struct daemon *daemon;
                 struct redis *redis; /* NULL: the `memory:` node, or closed */
+                struct redis_ears *ears;
                 enum node_state state;
                 char reason[NODE_REASON_MAX]; /* as it was logged last */
                 bool unflushed;
         } * all; /* owned */
         unsigned n;
-        unsigned open_n; /* Redis nodes that are not closed yet */
+        unsigned open_n; /* Redis nodes and their ears that are not closed yet */
         struct memory *memory;
 };
 
@@ -38,6 +40,9 @@ void nodes_start(struct daemon *d);
  * takes no command, is posted before this returns: then what `command` borrows is gone.
  */
 void nodes_send(struct daemon *d, const struct command *command);
+
+/* Listens on every Redis node for the release of a key, or no more. */
+void nodes_listen(struct daemon *d, struct text key, bool on);
 
 /* Writes what was queued. False: there was nothing. */
 bool nodes_flush(struct daemon *d);

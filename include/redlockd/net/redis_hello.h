@@ -21,6 +21,9 @@ struct redis_facts {
 int redis_hello_encode(struct buffer *output, struct redis_owed_queue *owed, const struct address *address,
                        uint64_t now_ns);
 
+/* Appends AUTH alone, where the address asks for it; nothing is owed for it. Returns 0, -ENOBUFS or -ENOMEM. */
+int redis_hello_encode_auth(struct buffer *output, const struct address *address, bool *ret_asked);
+
 /* Appends one PING alone. */
 int redis_hello_encode_ping(struct buffer *output, struct redis_owed_queue *owed, uint64_t now_ns);
 
@@ -30,6 +33,9 @@ int redis_hello_encode_ping(struct buffer *output, struct redis_owed_queue *owed
  */
 int redis_hello_take(struct redis_facts *facts, const struct redis_owed *owed, const struct redis_value *value,
                      const struct address *address, char ret_reason[NODE_REASON_MAX]);
+
+/* The words of an error, for people; of one to AUTH (`auth`: the address; else NULL) without the password. */
+void redis_hello_words_of_error(char ret_words[NODE_REASON_MAX], struct text words, const struct address *auth);
 
 /* Copies words of a server for people: one line, printable, cut to the size. */
 void redis_hello_words(char *ret_words, size_t size, struct text words);

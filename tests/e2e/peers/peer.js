@@ -17,8 +17,8 @@ const Redlock = module_.default || module_;
 const modern = library === 'redlock5';
 const held = new Map();
 
-async function lock({ key, ttl, retryCount }) {
-    const redlock = new Redlock(nodes, { retryCount, retryDelay: 20, retryJitter: 20 });
+async function lock({ key, ttl, retryCount, retryDelay = 20 }) {
+    const redlock = new Redlock(nodes, { retryCount, retryDelay, retryJitter: 20 });
     redlock.on(modern ? 'error' : 'clientError', () => {});
     const taken = await (modern ? redlock.acquire([key], ttl) : redlock.lock(key, ttl));
     held.set(key, { redlock, taken });

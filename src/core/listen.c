@@ -1,0 +1,96 @@
+/*
+ * Listening:
+ *
+ *      head refused --> on --> begun on a quorum of nodes: the head tries again --> told by a quorum: the head tries
+ *
+ * It listens before it tries again: a release in between is seen by that try, a later one is announced. An announcement
+ * may be lost with a connection; when listening has begun anew the head tries once more. For locks of programs that do
+ * not announce there are the ttl that the nodes tell, and the retry delay.
+ *
+ * A quorum must have announced, since a smaller part of the nodes is of no use, and since what others undo after they
+ * failed is announced, too.
+ */
+#include "redlockd/core/listen.h"
+
+#include "redlockd/core/call.h"
+#include "redlockd/core/engine.h"
+#include "redlockd/core/resource.h"
+
+static bool is_quorum(const struct engine *e, uint32_t nodes)
+{
+        return (unsigned)__builtin_popcount(nodes) >= quorum_of(e->options.nodes_n);
+}
+
+static void listen_set(struct engine *e, struct resource *r, bool on)
+{
+        r->ears.on = on;
+        r->ears.open = r->ears.told = 0;
+        r->ears.since_ns = e->now_ns;
+        if (!r->ears.referenced)
+                resource_ref_known(r);
+        r->ears.referenced = true;
+        outgoing_link(e, &r->ears.out, OUTGOING_LISTEN);
+}
+
+void listen_start(struct engine *e, struct resource *r)
+{
+        if (!r->ears.on)
+                listen_set(e, r, true);
+}
+
+void listen_review(struct engine *e, struct resource *r)
+{
+        if (r->ears.on && !resource_head(r) && !r->lease && !deadline_armed(&r->turn.end))
+                listen_set(e, r, false);
+}
+
+void listen_pop(struct engine *e, struct resource *r, struct effect *ret_effect)
+{
+        *ret_effect = (struct effect){ .kind = EFFECT_LISTEN, .listen = { .key = resource_key(r), .on = r->ears.on } };
+        if (r->ears.on)
+                return;
+        r->ears.referenced = false;
+        e->popped_resource = r;
+}
+
+/* How much later than at once: longer for who has waited less, and with some randomness. */
+static uint64_t listen_delay_ns(struct engine *e, const struct resource *r, uint64_t listeners_n)
+{
+        const uint64_t spread_ns = WAKE_SPREAD_MS * NS_PER_MS;
+        uint64_t longest_ns = e->options.tenure_ms * WAKE_SPREAD_TENURES * NS_PER_MS;
+        uint64_t waited_ns = e->now_ns - r->ears.since_ns, random;
+
+        if (listeners_n <= 1)
+                return 0;
+        e->options.random(e->options.random_userdata, &random, sizeof(random));
+        random %= spread_ns / WAKE_SPREAD_MS;
+        if (waited_ns >= longest_ns)
+                return random;
+        return spread_ns - waited_ns / NS_PER_MS * spread_ns / (longest_ns / NS_PER_MS) + random;
+}
+
+void listen_on_heard(struct engine *e, const struct event *ev)
+{
+        struct resource *r = resource_find(e, ev->heard.key);
+        uint32_t bit = UINT32_C(1) << ev->heard.node;
+        struct claim *head;
+        bool anew;
+
+        if (!r || !r->ears.on || !(head = resource_head(r)))
+                return;
+        if (!ev->heard.released) {
+                anew = r->ears.open & bit;
+                r->ears.open |= bit;
+                if (anew || (unsigned)__builtin_popcount(r->ears.open) == quorum_of(e->options.nodes_n))
+                        call_wake_at(e, head->call, e->now_ns);
+                return;
+        }
+        r->ears.told |= bit;
+        if (!is_quorum(e, r->ears.told))
+                return;
+        r->ears.told = 0;
+        if (r->lease)
+                return; /* its own release */
+        ++e->counters.wakeups;
+        call_wake_at(e, head->call, e->now_ns + listen_delay_ns(e, r, ev->heard.listeners_n));
+}

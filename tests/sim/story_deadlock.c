@@ -1,0 +1,182 @@
+/*
+ * Scenes of sessions that would wait for each other: the last to come is refused, and nobody else notices.
+ */
+#include "sim/story.h"
+
+static const struct ask for_ever = { .tries = -1 };
+
+static void two_sessions(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+
+        story_add(w, a, "x", for_ever);
+        story_add(w, b, "y", for_ever);
+        story_run(w, 10);
+        story_skip(w);
+        story_add(w, a, "y", for_ever);
+        story_add(w, b, "x", for_ever);
+        story_run(w, 10);
+        story_give(w, b, "y");
+        story_run(w, 10);
+        story_expect(w, "10.000  A > add y\n"
+                        "10.000  B > add x\n"
+                        "10.000  B < DEADLOCK x B waits for x A waits for y\n"
+                        "20.000  B > free y\n"
+                        "20.000  B < y freed\n"
+                        "20.000  A < y#3 acquired 9878\n");
+        story_end(w);
+}
+
+static void three_sessions_over_several_keys_at_once(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
+
+        story_add(w, a, "x", for_ever);
+        story_add(w, b, "y", for_ever);
+        story_add(w, c, "z", for_ever);
+        story_run(w, 10);
+        story_skip(w);
+        story_add(w, a, "y,free", for_ever);
+        story_add(w, b, "other,z", for_ever);
+        story_add(w, c, "x", for_ever);
+        story_run(w, 10);
+        story_expect(w, "10.000  A > add y,free\n"
+                        "10.000  B > add other,z\n"
+                        "10.000  C > add x\n"
+                        "10.000  C < DEADLOCK x C waits for x A waits for y B waits for z\n");
+        story_end(w);
+}
+
+/* B holds nothing that A wants; but it is before A in a queue, and waits for what A holds. */
+static void through_a_place_in_a_queue(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
+
+        story_add(w, a, "x", for_ever);
+        story_add(w, c, "y", for_ever);
+        story_run(w, 10);
+        story_skip(w);
+        story_add(w, b, "x,y", for_ever);
+        story_add(w, a, "y", for_ever);
+        story_run(w, 10);
+        story_expect(w, "10.000  B > add x,y\n"
+                        "10.000  A > add y\n"
+                        "10.000  A < DEADLOCK y A waits for y B waits for x\n");
+        story_end(w);
+}
+
+/* What it asked for before is waited for by another request of the same session. */
+static void through_a_lock_that_a_waiting_session_holds(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
+
+        story_add(w, c, "x", for_ever);
+        story_run(w, 10);
+        story_add(w, a, "x", for_ever);
+        story_add(w, a, "y", for_ever);
+        story_add(w, b, "z", for_ever);
+        story_run(w, 10);
+        story_skip(w);
+        story_add(w, b, "y", for_ever);
+        story_add(w, c, "z", for_ever);
+        story_run(w, 10);
+        story_expect(w, "20.000  B > add y\n"
+                        "20.000  C > add z\n"
+                        "20.000  C < DEADLOCK z C waits for z B waits for y A waits for x\n");
+        story_end(w);
+}
+
+static void who_tries_once_does_not_wait(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+
+        story_add(w, a, "x", for_ever);
+        story_add(w, b, "y", for_ever);
+        story_run(w, 10);
+        story_skip(w);
+        story_add(w, a, "y", for_ever);
+        story_add(w, b, "x", (struct ask){ .tries = 1 });
+        story_run(w, 10);
+        story_expect(w, "10.000  A > add y\n"
+                        "10.000  B > add x\n"
+                        "10.000  B < LOCKED x, 1 attempts, 0 ms, holder A\n");
+        story_end(w);
+}
+
+/* A waits behind its own request and behind nobody else; and holding what is asked for is no wait. */
+static void a_session_does_not_wait_for_itself(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+
+        story_add(w, a, "x", for_ever);
+        story_add(w, b, "y", for_ever);
+        story_run(w, 10);
+        story_skip(w);
+        story_add(w, a, "x,y", for_ever);
+        story_add(w, a, "y,z", for_ever);
+        story_run(w, 10);
+        story_give(w, b, "y");
+        story_run(w, 10);
+        story_expect(w, "10.000  A > add x,y\n"
+                        "10.000  A > add y,z\n"
+                        "20.000  B > free y\n"
+                        "20.000  B < y freed\n"
+                        "20.000  A < x#1 held 9878 y#3 acquired 9878\n"
+                        "20.000  h1 > n1 n2 n3 take z#4\n"
+                        "21.000  n1 > granted\n"
+                        "21.000  n2 > granted\n"
+                        "21.000  A < y#3 held 9877 z#4 acquired 9897\n"
+                        "21.000  n3 > granted\n");
+        story_end(w);
+}
+
+/* All the places in the queues are taken in one step: whoever comes first gets all. */
+static void overlapping_sets_come_one_after_the_other(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
+
+        story_add(w, a, "x,y", for_ever);
+        story_add(w, b, "y,z", for_ever);
+        story_add(w, c, "z,x", for_ever);
+        story_run(w, 10);
+        story_skip(w);
+        story_give(w, a, NULL);
+        story_run(w, 10);
+        story_give(w, b, NULL);
+        story_run(w, 10);
+        story_expect(w, "10.000  A > free\n"
+                        "10.000  h1 > n1 n2 n3 release x#1\n"
+                        "10.000  h1 > n1 n2 n3 take z#3 +y#2\n"
+                        "11.000  n1 > released\n"
+                        "11.000  n2 > released\n"
+                        "11.000  A < x freed y freed\n"
+                        "11.000  n3 > released\n"
+                        "11.000  n1 > granted\n"
+                        "11.000  n2 > granted\n"
+                        "11.000  B < y#4 acquired 9897 z#3 acquired 9897\n"
+                        "11.000  n3 > granted\n"
+                        "20.000  B > free\n"
+                        "20.000  h1 > n1 n2 n3 release y#2\n"
+                        "20.000  h1 > n1 n2 n3 take x#5 +z#3\n"
+                        "21.000  n1 > released\n"
+                        "21.000  n2 > released\n"
+                        "21.000  B < y freed z freed\n"
+                        "21.000  n3 > released\n"
+                        "21.000  n1 > granted\n"
+                        "21.000  n2 > granted\n"
+                        "21.000  C < z#6 acquired 9897 x#5 acquired 9897\n"
+                        "21.000  n3 > granted\n");
+        story_end(w);
+}
+
+STORY_MAIN("deadlock", STORY(two_sessions), STORY(three_sessions_over_several_keys_at_once),
+           STORY(through_a_place_in_a_queue), STORY(through_a_lock_that_a_waiting_session_holds),
+           STORY(who_tries_once_does_not_wait), STORY(a_session_does_not_wait_for_itself),
+           STORY(overlapping_sets_come_one_after_the_other))
