@@ -54,6 +54,10 @@ check found exclusion $lock -DNO_SECOND_LOOK
 check found exclusion $lock -DEXTENDS=1 -DEXTEND_FROM_ANSWER
 check found exclusion $lock -DTRIES_0=2 -DUNDO_BLIND
 check found exclusion $lock -DTRIES_0=2 -DSAME_VALUE
+check found exclusion $lock -DTRIES_0=2 -DANY_ANSWER
+check holds exclusion $lock -DOTHER_LIST -DCERTIFIED_LIST
+check found exclusion -DREACH_ALL
+check found exclusion -DREACH_FORGOTTEN -DRESTARTS=1
 
 check holds exclusion -DNO_LEFTOVERS -DTRIES_0=2
 check found exclusion -DNO_LEFTOVERS -DUNDO_ANSWERED_ONLY
@@ -67,6 +71,9 @@ check found exclusion $extend -DPLANT_COUNTS_NEXT
 check found exclusion $extend -DPLANTED_STAYS_COUNTED
 check found exclusion $extend -DFRESH_RISES
 check found exclusion $extend -DLATE_YES_COUNTS
+check found exclusion $extend -DPLANT_COUNTS_AT_ONCE
+full holds exclusion -DCONTINUITY -DEXTENDS=1 -DSTEPS=1
+check found exclusion -DCONTINUITY -DEXTENDS=1 -DSTEPS=1 -DEXTEND_BLIND
 
 both='-DRISING -DUNIQUE -DHOSTS=2'
 check found fence -DREACH_RAISED -DHOSTS=2
@@ -107,6 +114,9 @@ check found handover -DEXCLUSION -DGIVE_BACK_HELD
 check found handover -DUNIQUE -DSAME_FENCE
 check found handover -DUNIQUE -DLOW_OVERFLOWS
 check found handover -DORDER -DOFFER_UNAWAITED
+check found handover -DORDER -DOFFER_AT_ONE
+check found handover -DREACH_ALL
+check found handover -DREACH_OFFERED
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
