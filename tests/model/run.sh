@@ -103,6 +103,16 @@ check found fence $clocks -DNO_CLAMP
 check found fence $clocks -DNO_FLOOR
 check found fence $clocks -DQUARANTINE=2
 
+check found certificate -DREACH_LATER_RUN -DRESTARTS=1
+check holds certificate -DSERVED -DRESTARTS=2
+check found certificate -DSERVED -DRESTARTS=1 -DUNREAD_RUN
+check found certificate -DSERVED -DRESTARTS=1 -DCOUNTS_ON
+check found certificate -DSERVED -DRESTARTS=1 -DRUNLESS
+check found certificate -DSERVED -DRESTARTS=1 -DQUARANTINE=1
+check found certificate -DSERVED -DFLUSHES=1
+check holds certificate -DSERVED -DTICKET -DRESTARTS=2 -DFLUSHES=2
+check found certificate -DSERVED -DTICKET -DFLUSHES=1 -DCOUNTS_ON
+
 all='-DEXCLUSION -DUNIQUE -DORDER -DRISING'
 check holds handover $all -DEXTENDS=0
 full holds handover $all -DHANDOVERS=1
