@@ -15,6 +15,16 @@ models=$PWD
 passed=0
 failed=0
 
+# A name that is misspelt would take nothing away, and hold.
+all_used() {
+        model=$1
+        shift
+        for definition; do
+                name=${definition#-D}
+                grep -qw "${name%%=*}" "$models/$model.pml" "$models"/*.inc || return 1
+        done
+}
+
 # check EXPECTED MODEL DEFINITIONS...: EXPECTED is `holds` or `found` (a violation, or a situation that must be reachable).
 check() {
         expected=$1
@@ -25,7 +35,9 @@ check() {
         (cd "$work" && rm -f pan* && spin -a "$@" "$models/$model.pml" >spin.log &&
                 gcc $optimize -w -DSAFETY -DNOREDUCE -DMEMLIM=4000 -o pan pan.c && nice ./pan -E -m2000000 -w22 >pan.log) || true
         seen=broken
-        if grep -q 'errors: 0' "$work/pan.log" && ! grep -qE 'out of memory|too small' "$work/pan.log"; then
+        if ! all_used "$model" "$@"; then
+                echo "a definition that $model.pml does not know"
+        elif grep -q 'errors: 0' "$work/pan.log" && ! grep -qE 'out of memory|too small' "$work/pan.log"; then
                 seen=holds
         elif grep -q 'assertion violated' "$work/pan.log"; then
                 seen=found
@@ -127,6 +139,14 @@ check found handover -DORDER -DOFFER_UNAWAITED
 check found handover -DORDER -DOFFER_AT_ONE
 check found handover -DREACH_ALL
 check found handover -DREACH_OFFERED
+
+# Nor does a name that nobody defines.
+for name in $(grep -hoE '(ifn?def |defined\()[A-Z_0-9]+' ./*.pml ./*.inc | grep -oE '[A-Z_0-9]+$' | sort -u); do
+        if ! grep -qE -- "-D$name\>" run.sh && ! grep -qE "define $name\>" ./*.pml ./*.inc; then
+                echo "$name: in no row"
+                failed=$((failed + 1))
+        fi
+done
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
