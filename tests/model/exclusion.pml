@@ -1,7 +1,7 @@
 /*
  * Exclusion: acquire, extend, plant again, undo, on three nodes that forget, for two hosts.
  *
- * Small scope. 3 nodes and a quorum of 2 (but for DOUBLE_NODE); 2 hosts with TRIES_0 and TRIES_1 tries; a TTL of a few
+ * Small scope. 3 nodes and a quorum of 2; 2 hosts with TRIES_0 and TRIES_1 tries; a TTL of a few
  * ticks; a tick ages everything at once. What holds here holds for every order of the steps within these bounds, and is
  * not proved beyond them. Left out: fences (fence.pml), the passing on of a lock on its host (handover.pml), how a node
  * gets its certificate (here a node that forgot keeps silent for QUARANTINE ticks), different TTLs,
@@ -20,11 +20,6 @@
  *
  * Only COUNTED nodes count in an extend. A key is planted only after an extend has won.
  */
-#ifdef DOUBLE_NODE /* taken away: no node twice. Node 0 is listed as two of four. */
-#define NODES_DIFFER
-#define WEIGHT(h, n) (n == 0 -> 2 : 1)
-#define QUORUM(h)    3
-#else
 #ifdef OTHER_LIST /* taken away: the same list on all hosts. Host 1 knows node 2 only. */
 #define NODES_DIFFER
 #define WEIGHT(h, n) (h == 0 || n == 2)
@@ -36,7 +31,6 @@
 #else
 #define WEIGHT(h, n) 1
 #define QUORUM(h)    (NODES / 2 + 1)
-#endif
 #endif
 #endif
 
@@ -56,6 +50,9 @@ typedef host_state {
 
 host_state host[HOSTS];
 byte extends_left = EXTENDS;
+#ifdef REACH_ALL
+byte served; /* a bit for each host */
+#endif
 hidden byte exclusion, continuity, no_leftovers, never_so, k;
 
 /* The certificate of a node names the list; host 0 wrote it. A host of another list gets no vote. */
@@ -88,12 +85,6 @@ hidden byte exclusion, continuity, no_leftovers, never_so, k;
 #define EXTENDED_VALIDITY(h) (TTL - DRIFT)
 #else
 #define EXTENDED_VALIDITY(h) (TTL - DRIFT - host[h].elapsed)
-#endif
-
-#ifdef EXTEND_LATE /* taken away: a lock whose validity is over is not extended */
-#define STILL_VALID(h) true
-#else
-#define STILL_VALID(h) (host[h].valid > 0)
 #endif
 
 #ifdef EXTEND_BLIND /* taken away: compare and set the TTL */
@@ -135,6 +126,7 @@ inline forget_lock(h)
 
 inline start_acquire(h)
 {
+        SAY("host %d acquires\n", h);
         host[h].state = ASKING;
         host[h].elapsed = 0;
         host[h].value = VALUE(h, host[h].tries);
@@ -146,6 +138,16 @@ inline start_acquire(h)
 
 inline grant(h)
 {
+        SAY("host %d is granted\n", h);
+#ifdef REACH_FORGOTTEN
+        never_so = SUM(FORGOT_AND_YES) == 0;
+        assert(never_so);
+#endif
+#ifdef REACH_ALL /* each host was granted its lock once */
+        served = served | (1 << h);
+        never_so = served != (1 << HOSTS) - 1;
+        assert(never_so);
+#endif
         host[h].valid = VALIDITY(h);
         host[h].state = HOLDING;
         host[h].elapsed = 0;
@@ -164,6 +166,7 @@ inline grant(h)
 
 inline start_extend(h)
 {
+        SAY("host %d extends\n", h);
         extends_left--;
         host[h].state = EXTENDING;
         host[h].elapsed = 0;
@@ -213,6 +216,7 @@ inline plant(h)
 
 inline extended(h)
 {
+        SAY("host %d has extended\n", h);
 #ifdef CONTINUITY
         continuity = !host[h].broken_before;
         assert(continuity);
@@ -236,6 +240,7 @@ inline extended(h)
 
 inline carry_out(n, h)
 {
+        SAY("node %d carries out command %d of host %d, owner %d\n", n, node[n].to[h].command, h, node[n].owner);
         result = 0;
         if
         :: node[n].to[h].command == ACQUIRE && node[n].owner == 0 && node[n].silent == 0 ->
@@ -260,11 +265,17 @@ inline carry_out(n, h)
         fi
 }
 
+#ifdef ANY_ANSWER /* taken away: the answer to an earlier try is not counted */
+#define IS_STRANGE(n, h) (host[h].state == IDLE)
+#else
+#define IS_STRANGE(n, h) (node[n].to[h].value != host[h].value || host[h].state == IDLE)
+#endif
+
 /* The node's answer arrives. What is for a value of the past is nobody's. */
 inline answer(n, h)
 {
         if
-        :: node[n].to[h].value != host[h].value || host[h].state == IDLE
+        :: IS_STRANGE(n, h)
         :: else ->
                 if
                 :: result && node[n].to[h].command == ACQUIRE && host[h].state == ASKING -> node[n].to[h].vote = 1
@@ -357,21 +368,18 @@ proctype host_of(byte h)
                 done()
         }
         :: d_step {
-                host[h].state == HOLDING && extends_left > 0 && STILL_VALID(h) ->
+                host[h].state == HOLDING && extends_left > 0 && host[h].valid > 0 ->
                 start_extend(h);
                 done()
         }
         :: d_step {
                 host[h].state == EXTENDING && SUM(COUNTED_YES) >= QUORUM(h) && host[h].elapsed < TTL - DRIFT &&
-                        STILL_VALID(h) ->
+                        host[h].valid > 0 ->
                 extended(h);
                 done()
         }
         :: d_step { /* lost, or too late: what was valid stays so until its old time */
                 host[h].state == EXTENDING ->
-#ifdef PLANT_UNWON /* taken away: planted only after a round that was won */
-                plant(h);
-#endif
                 end_extend(h);
                 done()
         }

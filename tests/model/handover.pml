@@ -38,6 +38,9 @@ typedef host_state {
         byte value;
         byte valid;   /* ticks, of the lease */
         byte number;  /* of the lease */
+#ifdef REACH_OFFERED
+        byte first_number;
+#endif
         byte low;     /* of the next fence */
         byte offer;   /* the number that the renewal under way carries */
         byte before;  /* the highest fence that had been granted when the acquire started */
@@ -46,6 +49,9 @@ typedef host_state {
 
 host_state host[HOSTS];
 byte extends_left = EXTENDS, handovers_left = HANDOVERS, highest;
+#ifdef REACH_ALL
+byte served; /* a bit for each host */
+#endif
 int granted; /* a bit for each fence */
 hidden byte exclusion, unique, order, rising, never_so, stored, fence, k;
 
@@ -94,7 +100,12 @@ hidden byte exclusion, unique, order, rising, never_so, stored, fence, k;
 #endif
 
 #define COUNTED_YES(n) (node[n].to[h].vote && node[n].to[h].trust == COUNTED)
-#define ANY_YES(n)     COUNTED_YES(n)
+
+#ifdef OFFER_AT_ONE /* taken away: a renewal is won by a quorum */
+#define ENOUGH 1
+#else
+#define ENOUGH QUORUM
+#endif
 
 inline forget_lock(h)
 {
@@ -107,6 +118,7 @@ inline forget_lock(h)
 
 inline start_acquire(h)
 {
+        SAY("host %d acquires\n", h);
         host[h].state = ASKING;
         host[h].elapsed = 0;
         host[h].value = VALUE(h, host[h].tries);
@@ -121,7 +133,17 @@ inline start_acquire(h)
 inline enter(h, validity)
 {
         exclusion = (host[h].session == 0);
+#ifdef REACH_OFFERED /* a fence of a number that a renewal brought to a quorum */
+        never_so = host[h].number == host[h].first_number;
+        assert(never_so);
+#endif
+#ifdef REACH_ALL /* each host passed its lock on once */
+        served = served | ((host[h].low > 0) << h);
+        never_so = served != (1 << HOSTS) - 1;
+        assert(never_so);
+#endif
         fence = host[h].number * LOW + host[h].low;
+        SAY("a session of host %d gets fence %d\n", h, fence);
         host[h].low = PAST_LOW(h);
         unique = !(granted & (1 << fence));
         order = fence > highest;
@@ -141,10 +163,14 @@ inline enter(h, validity)
 
 inline grant(h)
 {
+        SAY("host %d is granted\n", h);
         host[h].state = HOLDING;
         host[h].valid = TTL - host[h].elapsed;
         host[h].elapsed = 0;
         host[h].number = number;
+#ifdef REACH_OFFERED
+        host[h].first_number = number;
+#endif
         host[h].low = 0;
         rising = number * LOW > host[h].before;
 #ifdef RISING
@@ -172,6 +198,7 @@ inline decide(h)
 
 inline start_renewal(h, higher)
 {
+        SAY("host %d renews\n", h);
         extends_left--;
         host[h].state = EXTENDING;
         host[h].elapsed = 0;
@@ -215,6 +242,7 @@ inline end_renewal(h)
 /* The session that holds the lock may ask for more of it, or not. */
 inline renewed(h, session_too)
 {
+        SAY("host %d has renewed\n", h);
         host[h].valid = RENEWED(h);
         take_offer(h);
         if
@@ -226,6 +254,7 @@ inline renewed(h, session_too)
 
 inline carry_out(n, h)
 {
+        SAY("node %d carries out command %d of host %d, owner %d\n", n, node[n].to[h].command, h, node[n].owner);
         result = 0;
         stored = node[n].fence;
         if
@@ -337,13 +366,13 @@ proctype host_of(byte h)
                 done()
         }
         :: d_step {
-                host[h].state == EXTENDING && SUM(COUNTED_YES) >= QUORUM && host[h].elapsed < TTL &&
+                host[h].state == EXTENDING && SUM(COUNTED_YES) >= ENOUGH && host[h].elapsed < TTL &&
                         host[h].valid > 0 ->
                 renewed(h, true);
                 done()
         }
         :: d_step {
-                host[h].state == EXTENDING && SUM(COUNTED_YES) >= QUORUM && host[h].elapsed < TTL &&
+                host[h].state == EXTENDING && SUM(COUNTED_YES) >= ENOUGH && host[h].elapsed < TTL &&
                         host[h].valid > 0 ->
                 renewed(h, false);
                 done()
