@@ -97,8 +97,11 @@ swarm: $(BUILD)/tests/sim/swarm ## random lives of the broker, watched: SEED=n R
 swarm-mutants: ## plant one fault at a time into the engine, and count the lives until the swarm sees it
 	@tests/sim/mutants.py $(BUILD)
 
-model: ## the rules of safety in a model checker, each guard also taken away (4 minutes, 3 GB; MODEL=quick: 100 seconds)
+model: ## the rules of safety in a model checker, each guard also taken away (5 minutes, 3.4 GB; MODEL=quick: 100 seconds)
 	@tests/model/run.sh $(MODEL)
+
+bench: all ## what a contended key costs, beside node-redlock (npm installs it)
+	@REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/contended.py
 
 check-net: $(NET) ## the real loop against a scripted Redis
 	$(call run_tests,$^)

@@ -11,8 +11,7 @@ from harness import BUILD, LineProcess, eventually, locks_on
 HERE = pathlib.Path(__file__).parent / "peers"
 
 
-@pytest.fixture(scope="session")
-def installed():
+def install_peers():
     """node-redlock as npm installs it, once for each build folder."""
     folder = BUILD / "peers"
     folder.mkdir(parents=True, exist_ok=True)
@@ -24,6 +23,11 @@ def installed():
         subprocess.run(command, cwd=folder, check=True, timeout=300, stdin=subprocess.DEVNULL)
         done.write_bytes(wanted)
     return folder
+
+
+@pytest.fixture(scope="session")
+def installed():
+    return install_peers()
 
 
 class Peer(LineProcess):

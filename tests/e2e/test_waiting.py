@@ -214,7 +214,7 @@ def test_a_peer_that_polls_is_not_starved(world, daemon, nodes3, installed, libr
     contest = Contest([daemon.client() for _ in range(8)])
     contest.run(1)
     for _ in range(3):
-        peer.send_line({"do": "lock", "key": "k", "ttl": 5000, "retryCount": 1000, "retryDelay": 200})
+        peer.send_line({"do": "lock", "key": "k", "ttl": 5000, "retryCount": 4000, "retryDelay": 50})
         until = time.monotonic() + 20 * SLOW
         while not select_ready(peer) and time.monotonic() < until:
             contest.run(0.1)

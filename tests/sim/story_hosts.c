@@ -229,11 +229,11 @@ static void where_nobody_else_waits_giving_back_costs_a_moment(void)
                         "151.000  n2 > released\n"
                         "151.000  B < k freed\n"
                         "151.000  n3 > released\n"
-                        "171.000  h1 > n1 n2 n3 take k#3\n"
-                        "172.000  n1 > granted\n"
-                        "172.000  n2 > granted\n"
-                        "172.000  C < k#3 acquired 9897\n"
-                        "172.000  n3 > granted\n");
+                        "161.000  h1 > n1 n2 n3 take k#3\n"
+                        "162.000  n1 > granted\n"
+                        "162.000  n2 > granted\n"
+                        "162.000  C < k#3 acquired 9897\n"
+                        "162.000  n3 > granted\n");
         story_end(w);
 }
 
@@ -268,12 +268,12 @@ static void who_polls_and_got_in_once_finds_longer_gaps(void)
                         "200.000  h1 > n1 release k#1\n"
                         "201.000  n1 > released\n"
                         "201.000  B < k freed\n"
-                        "221.000  h1 > n1 take k#3\n"
-                        "222.000  n1 > held\n"
-                        "222.000  h1 > listen k\n"
-                        "223.000  n1 > listening k\n"
-                        "223.000  h1 > n1 take k#4\n"
-                        "224.000  n1 > held\n"
+                        "211.000  h1 > n1 take k#3\n"
+                        "212.000  n1 > held\n"
+                        "212.000  h1 > listen k\n"
+                        "213.000  n1 > listening k\n"
+                        "213.000  h1 > n1 take k#4\n"
+                        "214.000  n1 > held\n"
                         "242.000  h1 > n1 take k#5\n"
                         "243.000  n1 > granted\n"
                         "243.000  A < k#5 acquired 9897\n");

@@ -136,6 +136,27 @@ START_TEST(locked_joins_the_taken_keys_by_a_comma)
 }
 END_TEST
 
+START_TEST(deadlock_says_who_waits_for_what)
+{
+        const struct cycle_step cycle[] = {
+                { { .session = 2, .pid = 7, .uid = 1000, .name = "b" }, { "name1", 5 } },
+                { { .session = 1, .pid = 4121, .uid = 1000, .name = "" }, { "n\"2", 3 } },
+        };
+        struct reply reply = { .method = METHOD_ADD,
+                               .error = ERROR_DEADLOCK,
+                               .items = taken,
+                               .items_n = 1,
+                               .cycle = cycle,
+                               .cycle_n = 2 };
+
+        check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"error\":{\"code\":6,"
+                            "\"message\":\"Waiting for the resource \\\"name1\\\" would not end: it waits for this "
+                            "session.\",\"data\":{\"name\":\"DEADLOCK\",\"keys\":[\"name1\"],\"cycle\":["
+                            "{\"session\":2,\"pid\":7,\"uid\":1000,\"name\":\"b\",\"key\":\"name1\"},"
+                            "{\"session\":1,\"pid\":4121,\"uid\":1000,\"name\":\"\",\"key\":\"n\\\"2\"}]}}}");
+}
+END_TEST
+
 START_TEST(no_quorum_says_why_for_each_node)
 {
         static const enum vote_reason votes[] = { VOTE_GRANTED, VOTE_DOWN, VOTE_DOWN };
@@ -388,8 +409,8 @@ END_TEST
 UNIT_MAIN("reply", a_granted_lock_is_shown_with_what_is_left_of_it, each_lock_has_its_state,
           freed_keys_stand_under_what_became_of_them, hello_names_the_server_and_its_limits,
           ping_and_cancel_have_short_answers, locked_names_the_tries_the_keys_and_the_holder,
-          locked_joins_the_taken_keys_by_a_comma, no_quorum_says_why_for_each_node, strict_errors_name_their_keys,
-          the_other_errors_are_short, an_error_of_the_wire_carries_its_data, notices_have_no_id,
-          bytes_that_are_not_utf8_become_question_marks, a_line_that_does_not_fit_leaves_nothing,
+          locked_joins_the_taken_keys_by_a_comma, deadlock_says_who_waits_for_what, no_quorum_says_why_for_each_node,
+          strict_errors_name_their_keys, the_other_errors_are_short, an_error_of_the_wire_carries_its_data,
+          notices_have_no_id, bytes_that_are_not_utf8_become_question_marks, a_line_that_does_not_fit_leaves_nothing,
           a_line_is_put_behind_those_before_it, less_than_a_millisecond_of_validity_has_lapsed,
           without_memory_an_error_or_notice_leaves_nothing, without_memory_a_reply_leaves_nothing)

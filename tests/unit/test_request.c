@@ -211,6 +211,7 @@ START_TEST(every_error_has_the_code_of_the_contract)
                 { ERROR_NOT_HELD, "NOT_HELD", 3 },
                 { ERROR_LOST, "LOST", 4 },
                 { ERROR_CANCELLED, "CANCELLED", 5 },
+                { ERROR_DEADLOCK, "DEADLOCK", 6 },
         };
 
         ck_assert_uint_eq(sizeof(table) / sizeof(table[0]), ERRORS_N - 1);

@@ -137,7 +137,7 @@ START_TEST(status_has_every_number_of_the_contract)
                     "\"locks\":5,"
                     "\"waiters\":6,\"draining\":true,\"counters\":{\"requests\":11,\"granted\":12,\"locked\":13,"
                     "\"noQuorum\":14,\"extended\":15,\"freed\":16,\"expired\":17,\"lost\":18,\"deadlocks\":0,"
-                    "\"handovers\":0,"
+                    "\"handovers\":0,\"tenures\":0,\"wakeups\":0,"
                     "\"disconnectReleases\":19,\"malformed\":99}}}");
 }
 END_TEST

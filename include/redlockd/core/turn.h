@@ -15,7 +15,7 @@ struct resource;
  * ... and where nobody does: other programs poll. When one has used such a gap the next ones are half a tenure, and
  * each that nobody used is half as long as the one before, down to this.
  */
-#define TURN_GAP_MIN_MS 20
+#define TURN_GAP_MIN_MS 10
 
 enum turn_state {
         TURN_NONE,
