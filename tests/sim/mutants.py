@@ -94,7 +94,8 @@ def main():
         target.write_text(text.replace(line, fault, 1))
         sources = [str(p) for p in sorted(place.glob("*/*.c"))]
         objects = [str(root / build / "tests/obj/sim" / f"{o}.o") for o in ("world", "trace", "watch", "swarm")]
-        subprocess.run(["gcc", "-w", "-std=gnu11", "-D_GNU_SOURCE", f"-I{root}/include", f"-I{root}/tests", "-O1", *sources, *objects,
+        subprocess.run(["gcc", "-w", "-std=gnu11", "-D_GNU_SOURCE", f"-I{root}/include", f"-I{root}/tests", "-include",
+                        "redlockd/core/lease.h", "-O1", *sources, *objects,
                         str(root / build / "libbase.a"), "-o", str(place / "swarm")], check=True)
         run = subprocess.run([str(place / "swarm"), "-q", "-s", str(SEED), "-n", str(RUNS_MAX)], capture_output=True, text=True)
         seen = re.match(r"(\d+) (.*)", run.stdout)
