@@ -35,13 +35,12 @@ static int command_show_help(const struct ctl *ctl, int argc, char **argv)
 }
 
 static const struct command commands[] = {
-        { "run", "[-nv] [-w SEC] [-t TTL_MS] [-E CODE] KEY[,KEY...] [--] CMD [ARG...]",
-          "a command while keys are locked",
-          "  -n, --nonblock        try once          -w, --wait SEC   wait so long at most\n"
-          "  -t, --ttl TTL_MS      of the lock       -c STRING        /bin/sh -c STRING as CMD\n"
+        { "run", "[OPTION...] KEY[,KEY...] [--] CMD [ARG...]", "a command while keys are locked",
+          "  -n, --nonblock        try once          -w SEC       wait so long at most\n"
+          "  -t, --ttl TTL_MS      of the lock       -c STRING    CMD is /bin/sh -c STRING\n"
           "  -E CODE               exit code where the lock is not acquired (124)\n"
-          "  --on-lost=term|kill|warn  to the command and all it started, where the lock\n"
-          "                        is lost: SIGTERM and in the end SIGKILL; SIGKILL; nothing\n"
+          "  --on-lost=term|kill|warn  what CMD and all that it started get when the lock\n"
+          "                        is lost: SIGTERM, then SIGKILL; SIGKILL; nothing\n"
           "  --grace SEC           from SIGTERM to SIGKILL at most (5)\n"
           "  -v, --verbose         say what is waited for, and who holds it\n"
           "Several keys are taken together or not at all. CMD gets $REDLOCK_KEYS and\n"
@@ -51,14 +50,14 @@ static const struct command commands[] = {
           "Example: redlockctl run -w 10 nightly,db -- backup --all\n",
           command_run },
         { "hold", "[-nv] [-w SEC] [-t TTL_MS] [-E CODE] KEY...", "hold keys until stdin ends",
-          "Prints one line, `locked KEY...`, when the keys are locked, and frees them at the\n"
-          "end of its input or at a signal. For coprocesses and tests. Options and exit codes\n"
-          "are those of `run`; 0 at the end of input.\n"
+          "Prints one line, `locked KEY...`, when the keys are locked, and frees them at\n"
+          "the end of its input or at a signal. For coprocesses and tests. Options and\n"
+          "exit codes are those of `run`; 0 at the end of input.\n"
           "Example: coproc redlockctl hold nightly; read -r line <&\"${COPROC[0]}\"\n",
           hold_main },
         { "status", "[--check]", "how the broker is",
           "  --check   for monitoring: one line, and as exit code 0 every node is up,\n"
-          "            1 degraded (a node is not up, or it drains), 2 no quorum, 3 no daemon\n"
+          "            1 degraded (a node is not, or it drains), 2 no quorum, 3 no daemon\n"
           "Example: redlockctl status --check || logger \"redlockd: $?\"\n",
           view_status },
         { "nodes", "", "the Redis nodes",
@@ -81,7 +80,8 @@ static const struct command commands[] = {
         { "ping", "", "does the daemon answer", "Example: redlockctl -s /run/redlockd/redlockd.sock ping\n",
           view_ping },
         { "call", "METHOD [JSON]", "any one request, its result as JSON",
-          "JSON is the object of its params. An error goes to stderr as it came; exit code 1.\n"
+          "JSON is the object of its params. An error goes to stderr as it came, and the\n"
+          "exit code is 1.\n"
           "Example: redlockctl call locks '{\"key\":\"nightly\"}'\n",
           view_call },
         { "help", "[COMMAND]", "this list, or more of one command", "Example: redlockctl help run\n",
@@ -107,8 +107,8 @@ void command_list(void)
         fputs("usage: redlockctl [-s SOCKET] [-j] [--no-legend] COMMAND ...\n", stdout);
         for (i = 0; i < COMMANDS_N; ++i)
                 printf("  %-10s%s\n", commands[i].name, commands[i].summary);
-        fputs("options: -s SOCKET (or $REDLOCKD_SOCKET), -j results as JSON, --no-legend, -V, -h\n"
-              "`redlockctl COMMAND --help` says more. Example: redlockctl run nightly -- backup\n",
+        fputs("options: -s SOCKET (or $REDLOCKD_SOCKET), -j results as JSON, --no-legend, -V\n"
+              "`redlockctl COMMAND --help` says more. Example: redlockctl run nightly backup\n",
               stdout);
 }
 
