@@ -12,7 +12,7 @@
  * until every node has confirmed or the ttl has run out everywhere.
  *
  * A lock lapses in two steps: a moment before its validity ends (LOCK_LAPSE_MARGIN_*) it leaves the map and its session
- * is told; at the end, and not before, the key is open to others.
+ * is told; at the end, and not before, the key is open to others. One that an administrator breaks does both at once.
  */
 #include "redlockd/core/lock.h"
 
@@ -146,11 +146,12 @@ static void lock_open(struct engine *e, struct lock *l)
         resource_wake(e, l->resource);
 }
 
-static void lock_lapse(struct engine *e, struct lock *l)
+static void lock_lapse(struct engine *e, struct lock *l, enum lost_reason reason)
 {
         lock_move(l, LOCK_LAPSED);
+        l->lost = reason;
         --e->held_n;
-        ++e->counters.expired;
+        e->counters.expired += reason == LOST_EXPIRED;
         l->gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
         session_unlink_held(l->session, l);
         if (l->session->events & NOTICE_LOST) {
@@ -159,6 +160,14 @@ static void lock_lapse(struct engine *e, struct lock *l)
                 outgoing_link(e, &l->lost_out, OUTGOING_LOST);
         }
         session_link_lapsed(e, l->session, l);
+}
+
+void lock_break(struct engine *e, struct lock *l)
+{
+        heap_clear(&e->deadlines, &l->end);
+        lock_lapse(e, l, LOST_BROKEN);
+        release_lock(e, l);
+        lock_open(e, l);
 }
 
 void lock_silence(struct engine *e, struct lock *l)
@@ -172,7 +181,7 @@ void lock_silence(struct engine *e, struct lock *l)
 void lock_on_deadline(struct engine *e, struct lock *l)
 {
         if (l->state == LOCK_HELD) {
-                lock_lapse(e, l);
+                lock_lapse(e, l, LOST_EXPIRED);
                 if (e->now_ns < l->valid_until_ns) {
                         heap_set(&e->deadlines, &l->end, l->valid_until_ns);
                         return;

@@ -39,6 +39,14 @@ struct session *session_find(const struct engine *e, uint64_t id)
         return link ? container_of(link, struct session, link) : NULL;
 }
 
+void session_describe(const struct session *s, struct holder *ret_holder)
+{
+        ret_holder->session = s->id;
+        ret_holder->pid = s->pid;
+        ret_holder->uid = s->uid;
+        memcpy(ret_holder->name, s->name, sizeof(s->name));
+}
+
 void session_end(struct engine *e, struct session *s)
 {
         struct lock *l;

@@ -122,12 +122,23 @@ static bool take_refuse_strict(struct engine *e, struct call *c)
         return lost || missing;
 }
 
-static void holder_from_session(struct holder *ret_holder, const struct session *s)
+/* An administrator has taken a lock away: it is not had again by renewing it. True if the call was answered. */
+static bool take_refuse_broken(struct engine *e, struct call *c)
 {
-        ret_holder->session = s->id;
-        ret_holder->pid = s->pid;
-        ret_holder->uid = s->uid;
-        memcpy(ret_holder->name, s->name, sizeof(s->name));
+        bool broken = false;
+        size_t i;
+
+        for (i = 0; i < c->claims_n && c->method == METHOD_EXTEND; ++i) {
+                const struct lock *l = lock_find(e, c->session, c->claims[i].resource);
+
+                if (!l || l->state == LOCK_HELD || l->lost != LOST_BROKEN)
+                        continue;
+                c->items[i].outcome = OUTCOME_TAKEN;
+                broken = true;
+        }
+        if (broken)
+                take_finish(e, c, ERROR_BROKEN);
+        return broken;
 }
 
 /* Marks the keys that cannot be had now, as far as this host knows. True if there are any. */
@@ -146,7 +157,7 @@ static bool take_mark_taken(struct engine *e, struct call *c)
                 taken = true;
                 c->items[i].outcome = OUTCOME_TAKEN;
                 if (r->holder && r->holder->session && r->holder->session != c->session && !c->holder.session)
-                        holder_from_session(&c->holder, r->holder->session);
+                        session_describe(r->holder->session, &c->holder);
         }
         return taken;
 }
@@ -298,7 +309,7 @@ void take_try(struct engine *e, struct call *c)
                 ++c->attempts;
         c->repeated = false;
         new_n = take_count_new(e, c);
-        if (take_refuse_strict(e, c) || take_refuse_limit(e, c, new_n))
+        if (take_refuse_broken(e, c) || take_refuse_strict(e, c) || take_refuse_limit(e, c, new_n))
                 return;
         if (new_n == 0 && c->method == METHOD_ADD) {
                 take_succeed(e, c);

@@ -258,7 +258,7 @@ static void redis_read_error(struct redis *r, const struct redis_owed *owed, con
         if (where)
                 *where = '\0';
         if (!owed->by_text && strncmp(ret_words, "NOSCRIPT", strlen("NOSCRIPT")) == 0) {
-                r->facts.scripts[owed->kind == REDIS_OWED_TAKE ? COMMAND_TAKE : COMMAND_RELEASE].by_text = true;
+                r->facts.scripts[owed->kind].by_text = true;
                 *ret_answer = (struct answer){ .verdict = ANSWER_AGAIN };
         } else {
                 *ret_answer = (struct answer){ .verdict = ANSWER_ERROR, .error = ret_words };
@@ -267,7 +267,12 @@ static void redis_read_error(struct redis *r, const struct redis_owed *owed, con
 
 static void redis_on_command(struct redis *r, const struct redis_owed *owed, const struct redis_value *value)
 {
-        const enum command_kind kind = owed->kind == REDIS_OWED_TAKE ? COMMAND_TAKE : COMMAND_RELEASE;
+        static const char *const wrong[] = {
+                [COMMAND_TAKE] = "an answer of the wrong shape to TAKE",
+                [COMMAND_RELEASE] = "an answer of the wrong shape to RELEASE",
+                [COMMAND_PEEK] = "an answer of the wrong shape to PEEK",
+        };
+        const enum command_kind kind = (enum command_kind)owed->kind;
         const uint64_t round = owed->round;
         char words[NODE_REASON_MAX];
         struct answer answer;
@@ -275,8 +280,7 @@ static void redis_on_command(struct redis *r, const struct redis_owed *owed, con
         if (value->kind == REDIS_VALUE_ERROR) {
                 redis_read_error(r, owed, value, words, &answer);
         } else if (redis_script_decode(value, kind, owed->items_n, &answer) < 0) {
-                redis_give_up(r, kind == COMMAND_TAKE ? "an answer of the wrong shape to TAKE"
-                                                      : "an answer of the wrong shape to RELEASE");
+                redis_give_up(r, wrong[kind]);
                 return;
         } else if (owed->by_text) {
                 r->facts.scripts[kind].by_text = false;
@@ -447,7 +451,7 @@ void redis_start(struct redis *r)
 int redis_send(struct redis *r, const struct command *command)
 {
         struct redis_owed owed = {
-                .kind = command->kind == COMMAND_TAKE ? REDIS_OWED_TAKE : REDIS_OWED_RELEASE,
+                .kind = (enum redis_owed_kind)command->kind,
                 .items_n = command->items_n,
                 .round = command->round,
                 .sent_ns = clock_now_ns(),

@@ -45,6 +45,7 @@ struct call {
         uint64_t next_try_ns;
         uint64_t wait_end_ns; /* UINT64_MAX: none */
         struct round *round;
+        struct peek *peek;          /* why */
         enum error_name last_error; /* of the last try */
 
         struct outgoing out;

@@ -32,7 +32,7 @@ enum event_kind {
         EVENT_NODE, /* a node's state changed */
         EVENT_ANSWER,
         EVENT_TICK,
-        EVENT_DRAIN, /* no new locks from now on; what is held may be used, extended and freed */
+        EVENT_DRAIN, /* to stop: no new locks from now on; what is held may be used, extended and freed */
 };
 
 struct event {

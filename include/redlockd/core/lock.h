@@ -28,6 +28,7 @@ struct lock {
         struct deadline end;
         struct outgoing lost_out;
         uint64_t lost_session; /* who is to be told */
+        enum lost_reason lost; /* lapsed */
         char value[TOKEN_TEXT_LEN + 1];
         uint32_t ttl_ms;     /* of the last grant */
         uint32_t ttl_max_ms; /* the longest that was ever sent for it */
@@ -56,6 +57,12 @@ void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t val
  * node can have it, it is freed when nothing names it any more.
  */
 void lock_leave(struct engine *e, struct lock *l);
+
+/*
+ * HELD -> LAPSED, though its validity has not ended: the key is open to others of this host, and the nodes are asked to
+ * release it.
+ */
+void lock_break(struct engine *e, struct lock *l);
 
 /* Its session does not hear of it any more. */
 void lock_silence(struct engine *e, struct lock *l);

@@ -30,6 +30,9 @@ struct session {
 /* 0 or -ENOMEM. */
 int session_new(struct engine *e, const struct event *opened);
 
+/* Who it is, for those that it stands in the way of. */
+void session_describe(const struct session *s, struct holder *ret_holder);
+
 struct session *session_find(const struct engine *e, uint64_t id);
 
 /* Its calls are cancelled, its locks released; it is not found any more, and freed when its close was popped. */

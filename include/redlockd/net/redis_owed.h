@@ -8,9 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The commands first, in the order of enum command_kind. */
 enum redis_owed_kind {
         REDIS_OWED_TAKE,
         REDIS_OWED_RELEASE,
+        REDIS_OWED_PEEK,
         REDIS_OWED_AUTH,
         REDIS_OWED_SELECT,
         REDIS_OWED_SETNAME,
@@ -23,7 +25,7 @@ enum redis_owed_kind {
 /* Whether an answer to it is the caller's, and not the connection's own. */
 static inline bool redis_owed_is_command(enum redis_owed_kind kind)
 {
-        return kind == REDIS_OWED_TAKE || kind == REDIS_OWED_RELEASE;
+        return kind <= REDIS_OWED_PEEK;
 }
 
 struct redis_owed {

@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * The two commands of the engine as Lua scripts
+ * The commands of the engine as Lua scripts
  * (https://redis.io/docs/latest/develop/interact/programmability/eval-intro/): their text, the calls and the answers.
  * Private to net/redis.
  *
@@ -10,12 +10,14 @@
  *               {0, number, node ms, index from 1, ...}  the keys in the way; number as in struct answer
  *      RELEASE  KEYS the keys, ARGV the value of each key
  *               {1, keys deleted, node ms}
+ *      PEEK     KEYS the key, ARGV our value of it
+ *               {enum peek_value, ttl or 0, node ms, facts}
  */
 #include "redlockd/base/buffer.h"
 #include "redlockd/core/types.h"
 #include "redlockd/net/redis_codec.h"
 
-#define REDIS_SCRIPTS_N 2
+#define REDIS_SCRIPTS_N 3
 #define REDIS_SHA_LEN   40
 
 /* What is known of one script on one connection. */
