@@ -3,11 +3,13 @@
  */
 #include "redlockd/ctl/command.h"
 
+#include "redlockd/ctl/admin.h"
 #include "redlockd/ctl/connection.h"
 #include "redlockd/ctl/hold.h"
 #include "redlockd/ctl/run.h"
 #include "redlockd/ctl/show.h"
 #include "redlockd/ctl/view.h"
+#include "redlockd/ctl/why.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +86,28 @@ static const struct command commands[] = {
           "exit code is 1.\n"
           "Example: redlockctl call locks '{\"key\":\"nightly\"}'\n",
           view_call },
+        { "why", "KEY", "what each node says of a key, and what the next one waits for",
+          "Asks every node: is the value under the key that of the lock held here (ours),\n"
+          "somebody else's (other), or absent; how long it lasts; how far the node's clock\n"
+          "is ahead, in ms. And who holds it here, who waits, and what has to happen first.\n"
+          "Example: redlockctl why nightly\n",
+          why_main },
+        { "drain", "[--off]", "no new locks (for administrators)",
+          "Who waits is answered STOPPING, who holds a lock may use, extend and free it.\n"
+          "--off takes new locks again. The daemon goes on running.\n"
+          "Example: redlockctl drain && redlockctl locks\n",
+          admin_main },
+        { "kill", "[--yes] SESSION", "end a connection (for administrators)",
+          "What it waits for is cancelled, what it holds is freed. Asks on a terminal, but\n"
+          "not with --yes.\n"
+          "Example: redlockctl kill 17\n",
+          admin_main },
+        { "break", "[--yes] KEY", "take a lock away (for administrators)",
+          "Its holder, on this host, is told that the lock is lost, and cannot renew it. A\n"
+          "key that is held on another host is left alone: break it there, where its holder\n"
+          "can be told; else it ends with its ttl. Asks on a terminal, but not with --yes.\n"
+          "Example: redlockctl break nightly\n",
+          admin_main },
         { "help", "[COMMAND]", "this list, or more of one command", "Example: redlockctl help run\n",
           command_show_help },
 };

@@ -8,9 +8,10 @@ import subprocess
 
 import pytest
 
-from harness import DEADLINE, REDLOCKCTL, Terminal, eventually, stop_process
+from harness import DEADLINE, REDLOCKCTL, Terminal, stop_process
 
-COMMANDS = ["run", "hold", "status", "nodes", "sessions", "locks", "waiters", "ping", "call", "help"]
+COMMANDS = ["run", "hold", "status", "nodes", "sessions", "locks", "waiters", "ping", "call"]
+COMMANDS += ["why", "drain", "kill", "break", "help"]
 CLEAN = {name: value for name, value in os.environ.items() if name not in ("REDLOCKD_SOCKET", "NO_COLOR")}
 
 
@@ -115,7 +116,7 @@ def test_the_help_of_each_command_fits_a_screen_and_has_an_example(name):
     shown = ctl("help", name)
     assert shown.returncode == 0 and shown.stdout.startswith(f"usage: redlockctl {name}")
     lines = shown.stdout.splitlines()
-    assert len(lines) <= 23 and max(map(len, lines)) <= 80 and f"Example: " in shown.stdout
+    assert len(lines) <= 23 and max(map(len, lines)) <= 80 and "Example: " in shown.stdout
     if name != "help":
         assert ctl(name, "--help").stdout == shown.stdout
 
