@@ -5,6 +5,7 @@
 
 #include "redlockd/ctl/admin.h"
 #include "redlockd/ctl/connection.h"
+#include "redlockd/ctl/doctor.h"
 #include "redlockd/ctl/hold.h"
 #include "redlockd/ctl/run.h"
 #include "redlockd/ctl/show.h"
@@ -92,6 +93,12 @@ static const struct command commands[] = {
           "is ahead, in ms. And who holds it here, who waits, and what has to happen first.\n"
           "Example: redlockctl why nightly\n",
           why_main },
+        { "doctor", "", "what about the set-up is unsafe, weak or slow",
+          "Each finding with what to do about it: the number of nodes, replicas, eviction,\n"
+          "a restart that forgets, one server twice, clocks apart, slow nodes, short ttls.\n"
+          "Exit code: 0 nothing is found, 1 something, 3 no daemon.\n"
+          "Example: redlockctl doctor\n",
+          doctor_main },
         { "drain", "[--off]", "no new locks (for administrators)",
           "Who waits is answered STOPPING, who holds a lock may use, extend and free it.\n"
           "--off takes new locks again. The daemon goes on running.\n"

@@ -273,6 +273,10 @@ class SlowLink:
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
+    def change(self, data):
+        """What a relay makes of what its node says."""
+        return data
+
     def run(self):
         peers, late = {}, []  # socket -> its other end; (when, socket, bytes)
         downward = set()
@@ -293,7 +297,7 @@ class SlowLink:
                 except OSError:
                     data = b""
                 if data and s in downward:
-                    late.append((time.monotonic() + self.delay, peers[s], data))
+                    late.append((time.monotonic() + self.delay, peers[s], self.change(data)))
                 elif data:
                     with contextlib.suppress(OSError):
                         peers[s].sendall(data)
