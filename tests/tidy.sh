@@ -32,7 +32,7 @@ may store "$base|$types"
 may wire "$base|$types|$inspect|<jansson\.h>"
 may net "$base|$types|<uv\.h>|<hiredis/[a-z]+\.h>"
 may daemon "$base|$types|$inspect|\"redlockd/(store|wire|net)/[a-z_]+\.h\"|<uv\.h>"
-may ctl "$base|\"redlockd/wire/line\.h\"|<jansson\.h>"
+may ctl "$base|\"redlockd/wire/line\.h\"|<jansson\.h>|<curses\.h>"
 
 # No jansson type leaves the wire, no hiredis or libuv type gets into the core.
 for file in $(find include -name '*.h' ! -path '*/wire/*' ! -path '*/ctl/*'); do

@@ -9,6 +9,7 @@
 #include "redlockd/ctl/hold.h"
 #include "redlockd/ctl/run.h"
 #include "redlockd/ctl/show.h"
+#include "redlockd/ctl/top.h"
 #include "redlockd/ctl/view.h"
 #include "redlockd/ctl/why.h"
 
@@ -87,6 +88,11 @@ static const struct command commands[] = {
           "exit code is 1.\n"
           "Example: redlockctl call locks '{\"key\":\"nightly\"}'\n",
           view_call },
+        { "top", "[-b]", "a live screen of nodes, busiest keys, waiters and holders",
+          "Asks once a second; q quits. -b prints one page, with the rates of one second,\n"
+          "and ends: for logs.\n"
+          "Example: redlockctl top -b >> /var/log/redlockd-top.log\n",
+          top_main },
         { "why", "KEY", "what each node says of a key, and what the next one waits for",
           "Asks every node: is the value under the key that of the lock held here (ours),\n"
           "somebody else's (other), or absent; how long it lasts; how far the node's clock\n"

@@ -11,7 +11,7 @@ import pytest
 from harness import DEADLINE, REDLOCKCTL, Terminal, stop_process
 
 COMMANDS = ["run", "hold", "status", "nodes", "sessions", "locks", "waiters", "ping", "call"]
-COMMANDS += ["why", "doctor", "drain", "kill", "break", "help"]
+COMMANDS += ["top", "why", "doctor", "drain", "kill", "break", "help"]
 CLEAN = {name: value for name, value in os.environ.items() if name not in ("REDLOCKD_SOCKET", "NO_COLOR")}
 
 
