@@ -30,7 +30,7 @@ FLAGS    += $(SAN_$(SAN))
 # The libraries of each layer; see tests/tidy.sh for who may include whom.
 pc = $(shell pkg-config $(1) $(2) 2>/dev/null)
 LIBS_daemon = $(call pc,--libs,libuv hiredis jansson)
-LIBS_ctl    = $(call pc,--libs,jansson)
+LIBS_ctl    = $(call pc,--libs,jansson ncursesw)
 FLAGS      += $(call pc,--cflags,libuv hiredis jansson)
 
 LAYERS  := base core store wire net daemon ctl

@@ -15,11 +15,13 @@ need pkg-config command -v pkg-config
 need libuv1-dev pkg-config --exists libuv
 need libhiredis-dev pkg-config --exists hiredis
 need libjansson-dev pkg-config --exists jansson
+need libncurses-dev pkg-config --exists ncursesw
 need check pkg-config --exists check
 need clang command -v clang
 need clang-format command -v clang-format
 need clang-tidy command -v clang-tidy
 need redis-server command -v redis-server
+need tmux command -v tmux
 need nodejs command -v node
 need npm command -v npm
 need spin command -v spin

@@ -16,7 +16,7 @@ complain() {
 may() {
         layer=$1
         allowed=$2
-        libc='<(assert|errno|ctype|fcntl|getopt|grp|inttypes|limits|locale|math|netdb|poll|pwd|signal|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|strings|time|unistd|sys/[a-z_]+|netinet/[a-z]+|arpa/inet)\.h>'
+        libc='<(assert|errno|ctype|dirent|fcntl|getopt|grp|inttypes|limits|locale|math|netdb|poll|pwd|signal|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|strings|time|unistd|sys/[a-z_]+|netinet/[a-z]+|arpa/inet)\.h>'
         for file in $(find src/"$layer" include/redlockd/"$layer" -name '*.[ch]'); do
                 bad=$(sed -n 's/^#include //p' "$file" | grep -vE "^($libc|\"redlockd/$layer/.*\"|$allowed)\$" || true)
                 [ -z "$bad" ] || complain "$file may not include $(echo "$bad" | tr '\n' ' ')"
@@ -32,7 +32,7 @@ may store "$base|$types"
 may wire "$base|$types|$inspect|<jansson\.h>"
 may net "$base|$types|<uv\.h>|<hiredis/[a-z]+\.h>"
 may daemon "$base|$types|$inspect|\"redlockd/(store|wire|net)/[a-z_]+\.h\"|<uv\.h>"
-may ctl "$base|\"redlockd/wire/line\.h\"|<jansson\.h>"
+may ctl "$base|\"redlockd/wire/line\.h\"|<jansson\.h>|<curses\.h>"
 
 # No jansson type leaves the wire, no hiredis or libuv type gets into the core.
 for file in $(find include -name '*.h' ! -path '*/wire/*' ! -path '*/ctl/*'); do

@@ -12,7 +12,9 @@
 #include "redlockd/core/call.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/core/admin.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/peek.h"
 #include "redlockd/core/renew.h"
 #include "redlockd/core/round.h"
 #include "redlockd/core/session.h"
@@ -185,6 +187,7 @@ struct call *call_free(struct engine *e, struct call *c)
         outgoing_unlink(e, &c->out);
         heap_clear(&e->deadlines, &c->timer);
         heap_release(&e->deadlines);
+        peek_free(e, c->peek);
         for (i = 0; i < c->claims_n; ++i)
                 resource_unref(e, c->claims[i].resource);
         mem_free(c->cycle);
@@ -216,7 +219,14 @@ static bool session_cancel(struct engine *e, struct session *s, uint64_t id)
 
 static void call_do_at_once(struct engine *e, struct session *s, struct call *c, const struct request *request)
 {
+        enum error_name error = ERROR_NONE;
+
         switch (request->method) {
+        case METHOD_DRAIN:
+        case METHOD_KILL:
+        case METHOD_BREAK:
+                error = admin_do(e, c, request);
+                break;
         case METHOD_CANCEL:
                 c->reply.cancelled = session_cancel(e, s, request->cancel_id);
                 break;
@@ -233,7 +243,23 @@ static void call_do_at_once(struct engine *e, struct session *s, struct call *c,
                 break;
         }
         call_link(e, c);
-        call_finish(e, c, ERROR_NONE);
+        call_finish(e, c, error);
+}
+
+/* `why` stands in no line, and names its key by itself. */
+static void call_admit_why(struct engine *e, struct session *s, const struct request *request)
+{
+        struct request alone = *request;
+        struct call *c;
+
+        alone.keys_n = 0;
+        if (call_new(e, s, &alone, &c) < 0) {
+                call_refuse(e, request, ERROR_INTERNAL);
+                return;
+        }
+        call_link(e, c);
+        if (peek_begin(e, c, request->keys[0]) < 0)
+                call_finish(e, c, ERROR_INTERNAL);
 }
 
 void call_admit(struct engine *e, const struct request *request)
@@ -248,6 +274,8 @@ void call_admit(struct engine *e, const struct request *request)
         ++e->counters.requests;
         if (request->method == METHOD_ADD && e->draining) {
                 call_refuse(e, request, ERROR_STOPPING);
+        } else if (request->method == METHOD_WHY) {
+                call_admit_why(e, s, request);
         } else if (call_new(e, s, request, &c) < 0) {
                 call_refuse(e, request, ERROR_INTERNAL);
         } else if (!takes && !gives) {
@@ -309,7 +337,12 @@ void call_wake_at(struct engine *e, struct call *c, uint64_t at_ns)
 
 void call_on_deadline(struct engine *e, struct call *c)
 {
-        take_on_deadline(e, c);
+        if (!c->peek) {
+                take_on_deadline(e, c);
+                return;
+        }
+        peek_stop(e, c->peek); /* who has not answered is shown as such */
+        call_finish(e, c, ERROR_NONE);
 }
 
 void call_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict)
@@ -376,6 +409,8 @@ void call_cancel(struct engine *e, struct call *c, enum error_name error)
 {
         size_t i;
 
+        if (c->peek)
+                peek_stop(e, c->peek);
         if (call_takes(c)) {
                 take_undo(e, c);
         } else {

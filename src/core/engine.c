@@ -12,9 +12,11 @@
 #include "redlockd/core/engine.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/core/admin.h"
 #include "redlockd/core/call.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/peek.h"
 #include "redlockd/core/release.h"
 #include "redlockd/core/renew.h"
 #include "redlockd/core/resource.h"
@@ -47,6 +49,7 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
         options->random(options->random_userdata, &e->seed, sizeof(e->seed));
         TAILQ_INIT(&e->outbox);
         TAILQ_INIT(&e->ready);
+        TAILQ_INIT(&e->peeks);
         TAILQ_INIT(&e->sessions_in_order);
         TAILQ_INIT(&e->leases_idle);
         TAILQ_INIT(&e->renew_due);
@@ -180,33 +183,27 @@ static void engine_on_node(struct engine *e, const struct event *ev)
         }
 }
 
-/* Who waits for a lock is answered STOPPING; who holds one may use, extend and free it. */
 static void engine_on_drain(struct engine *e)
 {
         struct session *s;
-        struct call *c, *next;
 
-        if (e->draining)
+        if (e->stopping)
                 return;
-        e->draining = true;
-        TAILQ_FOREACH (s, &e->sessions_in_order, in_order) {
+        e->stopping = true;
+        TAILQ_FOREACH (s, &e->sessions_in_order, in_order)
                 session_notify_stopping(e, s);
-                for (c = TAILQ_FIRST(&s->calls); c; c = next) {
-                        next = TAILQ_NEXT(c, entry);
-                        if (c->method == METHOD_ADD)
-                                call_cancel(e, c, ERROR_STOPPING);
-                        else
-                                call_wake(e, c);
-                }
-        }
+        admin_close(e);
 }
 
 static void engine_on_answer(struct engine *e, const struct event *ev)
 {
         struct round *r = round_find(e, ev->answer.round);
+        struct peek *p = r ? NULL : peek_find(e, ev->answer.round);
 
         if (r)
                 round_on_answer(e, r, ev->answer.node, &ev->answer.answer);
+        else if (p)
+                peek_on_answer(e, p, ev->answer.node, &ev->answer.answer);
 }
 
 static void engine_on_event(struct engine *e, const struct event *ev)
@@ -262,7 +259,7 @@ static void engine_settle(struct engine *e)
 
 static void engine_review_drain(struct engine *e)
 {
-        if (!e->draining || e->drained || e->held_n > 0 || e->calls_n > 0)
+        if (!e->stopping || e->drained || e->held_n > 0 || e->calls_n > 0)
                 return;
         if (e->rounds.n > 0 && !e->drain_overdue) {
                 if (!deadline_armed(&e->drain_end))
@@ -293,7 +290,7 @@ static void engine_pop_lost(struct engine *e, struct lock *l, struct effect *ret
                                               .kind = NOTICE_LOST,
                                               .key = resource_key(l->resource),
                                               .value = l->value,
-                                              .lost = LOST_EXPIRED };
+                                              .lost = l->lost };
 }
 
 /* One effect of an entry of the outbox. True if the entry has more. */
@@ -302,6 +299,7 @@ static bool engine_pop_from(struct engine *e, struct outgoing *out, struct effec
         struct session *s;
         struct round *r;
         struct call *c;
+        struct peek *p;
 
         switch (out->kind) {
         case OUTGOING_ROUND:
@@ -309,6 +307,11 @@ static bool engine_pop_from(struct engine *e, struct outgoing *out, struct effec
                 ret_effect->kind = EFFECT_COMMAND;
                 round_pop(e, r, &ret_effect->command);
                 return r->to_send != 0;
+        case OUTGOING_PEEK:
+                p = container_of(out, struct peek, out);
+                ret_effect->kind = EFFECT_COMMAND;
+                peek_pop(e, p, &ret_effect->command);
+                return p->to_send != 0;
         case OUTGOING_CALL:
                 c = container_of(out, struct call, out);
                 e->popped_call = c;

@@ -9,7 +9,7 @@
  *
  * A lock lapses in two steps: a moment before its validity ends (LOCK_LAPSE_MARGIN_*) it leaves the map and its session
  * is told; at the end, and not before, the key is open to others, and the lease with it. From then on it is only a
- * memory: it lets `free` say "expired" and `extend` "reacquired".
+ * memory: it lets `free` say "expired" and `extend` "reacquired". One that an administrator breaks does both at once.
  */
 #include "redlockd/core/lock.h"
 
@@ -142,11 +142,12 @@ static void lock_open(struct engine *e, struct lock *l)
         resource_wake(e, l->resource);
 }
 
-static void lock_lapse(struct engine *e, struct lock *l)
+static void lock_lapse(struct engine *e, struct lock *l, enum lost_reason reason)
 {
         lock_move(l, LOCK_LAPSED);
+        l->lost = reason;
         --e->held_n;
-        ++e->counters.expired;
+        e->counters.expired += reason == LOST_EXPIRED;
         session_unlink_held(l->session, l);
         session_search_again(l->session);
         if (l->session->events & NOTICE_LOST) {
@@ -155,6 +156,13 @@ static void lock_lapse(struct engine *e, struct lock *l)
                 outgoing_link(e, &l->lost_out, OUTGOING_LOST);
         }
         session_link_lapsed(e, l->session, l);
+}
+
+void lock_break(struct engine *e, struct lock *l)
+{
+        heap_clear(&e->deadlines, &l->end);
+        lock_lapse(e, l, LOST_BROKEN);
+        lock_open(e, l);
 }
 
 void lock_silence(struct engine *e, struct lock *l)
@@ -168,7 +176,7 @@ void lock_silence(struct engine *e, struct lock *l)
 void lock_on_deadline(struct engine *e, struct lock *l)
 {
         if (l->state == LOCK_HELD) {
-                lock_lapse(e, l);
+                lock_lapse(e, l, LOST_EXPIRED);
                 if (e->now_ns < l->valid_until_ns) {
                         heap_set(&e->deadlines, &l->end, l->valid_until_ns);
                         return;

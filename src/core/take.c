@@ -185,6 +185,25 @@ bool take_would_take_over(const struct engine *e, const struct call *c)
         return !e->draining;
 }
 
+/* An administrator has taken a lock away: it is not had again by renewing it. True if the call was answered. */
+static bool take_refuse_broken(struct engine *e, struct call *c)
+{
+        bool broken = false;
+        size_t i;
+
+        for (i = 0; i < c->claims_n && c->method == METHOD_EXTEND; ++i) {
+                const struct lock *l = lock_find(e, c->session, c->claims[i].resource);
+
+                if (!l || l->state == LOCK_HELD || l->lost != LOST_BROKEN)
+                        continue;
+                c->items[i].outcome = OUTCOME_TAKEN;
+                broken = true;
+        }
+        if (broken)
+                take_finish(e, c, ERROR_BROKEN);
+        return broken;
+}
+
 /* Marks the keys that cannot be had now, as far as this host knows. True if there are any. */
 static bool take_mark_taken(struct engine *e, struct call *c)
 {
@@ -393,8 +412,8 @@ static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t 
 }
 
 /*
- * All that was asked for is had, until `valid_until_ns`: won by a round; or, where no node was asked, no longer than
- * each lease is good for.
+ * All that was asked for is had, until `valid_until_ns`: won by a round; or, where no node was asked, no longer
+ * than each lease is good for.
  */
 static void take_grant(struct engine *e, struct call *c, uint64_t valid_until_ns, bool asked)
 {
@@ -419,9 +438,9 @@ static void take_forget_marks(struct call *c)
 }
 
 /*
- * Until when a try would be wasted: the session's own lock on one of the keys has lapsed, and its validity ends within
- * milliseconds, before which the key may not be asked for; or other hosts have their turn. The last try of a budget is
- * not kept back for others.
+ * Until when a try would be wasted: the session's own lock on one of the keys has lapsed, and its validity ends
+ * within milliseconds, before which the key may not be asked for; or other hosts have their turn. The last try
+ * of a budget is not kept back for others.
  */
 static uint64_t take_not_before_ns(const struct engine *e, struct call *c)
 {
@@ -492,7 +511,7 @@ void take_try(struct engine *e, struct call *c)
                 ++c->attempts;
         c->repeated = false;
         new_n = take_count_new(e, c);
-        if (take_refuse_strict(e, c) || take_refuse_limit(e, c, new_n))
+        if (take_refuse_broken(e, c) || take_refuse_strict(e, c) || take_refuse_limit(e, c, new_n))
                 return;
         if (new_n == 0 && c->method == METHOD_ADD) {
                 take_succeed(e, c);
@@ -534,8 +553,8 @@ static void take_note_votes(struct engine *e, struct call *c, const struct round
 }
 
 /*
- * Why a round was lost. Somebody else's key, where enough nodes answered to know; or a lock of ours that a quorum of
- * nodes does not have any more; else too few nodes answered.
+ * Why a round was lost. Somebody else's key, where enough nodes answered to know; or a lock of ours that a
+ * quorum of nodes does not have any more; else too few nodes answered.
  */
 static enum error_name take_blame(const struct engine *e, const struct round *r)
 {
@@ -610,7 +629,8 @@ static void take_note_refusal(struct engine *e, struct call *c, const struct rou
                 call_wake_at(e, c, take_free_ns(e, r));
 }
 
-/* Leases that were to be taken over and are not on the nodes any more. True if there are any: they are given up. */
+/* Leases that were to be taken over and are not on the nodes any more. True if there are any: they are given
+ * up. */
 static bool take_drop_lost_leases(struct call *c)
 {
         bool lost = false;

@@ -3,18 +3,23 @@
  */
 #include "redlockd/ctl/connection.h"
 
+#include "redlockd/ctl/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 int connection_open(struct connection *c, const char *path)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
+        /* A daemon that hangs does not accept, and once its backlog is full connect(2) waits. */
+        const struct timeval patience = { .tv_sec = CONNECTION_ANSWER_MS / 1000 };
         int fd, r;
 
         if (strlen(path) >= sizeof(address.sun_path))
@@ -23,8 +28,9 @@ int connection_open(struct connection *c, const char *path)
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return -errno;
-        if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
-                r = -errno;
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+            connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+                r = errno == EAGAIN ? -ETIMEDOUT : -errno;
                 close(fd);
                 return r;
         }
@@ -42,14 +48,25 @@ void connection_close(struct connection *c)
         line_deinit(&c->lines);
 }
 
-static int connection_wait(struct connection *c, short events)
+/* Until end_ns, or for ever where that is UINT64_MAX. */
+static int connection_wait(struct connection *c, short events, uint64_t end_ns)
 {
         struct pollfd pollfd = { c->fd, events, 0 };
+        struct timespec left;
+        uint64_t now_ns;
+        int n;
 
-        while (poll(&pollfd, 1, -1) < 0)
+        for (;;) {
+                now_ns = clock_now_ns();
+                left = clock_timespec(end_ns > now_ns ? end_ns - now_ns : 0);
+                n = ppoll(&pollfd, 1, end_ns == UINT64_MAX ? NULL : &left, NULL);
+                if (n > 0)
+                        return 0;
+                if (n == 0)
+                        return -ETIMEDOUT;
                 if (errno != EINTR)
                         return -errno;
-        return 0;
+        }
 }
 
 static int connection_write(struct connection *c, const char *bytes, size_t n)
@@ -63,7 +80,7 @@ static int connection_write(struct connection *c, const char *bytes, size_t n)
                         bytes += sent;
                         n -= sent;
                 } else if (errno == EAGAIN) {
-                        r = connection_wait(c, POLLOUT);
+                        r = connection_wait(c, POLLOUT, clock_now_ns() + CONNECTION_ANSWER_MS * NS_PER_MS);
                         if (r < 0)
                                 return r;
                 } else if (errno != EINTR) {
@@ -146,8 +163,9 @@ bool connection_answers(const json_t *message, json_int_t id)
         return json_is_integer(answered) && json_integer_value(answered) == id;
 }
 
-int connection_call(struct connection *c, const char *method, json_t *params, json_t **ret_message)
+int connection_call(struct connection *c, const char *method, json_t *params, int timeout_ms, json_t **ret_message)
 {
+        uint64_t end_ns = timeout_ms < 0 ? UINT64_MAX : clock_now_ns() + (uint64_t)timeout_ms * NS_PER_MS;
         json_t *message;
         json_int_t id;
         int r;
@@ -159,7 +177,7 @@ int connection_call(struct connection *c, const char *method, json_t *params, js
         for (;;) {
                 r = connection_next(c, &message);
                 if (r == 0)
-                        r = connection_wait(c, POLLIN);
+                        r = connection_wait(c, POLLIN, end_ns);
                 else if (r == 1 && (connection_answers(message, id) || json_is_null(json_object_get(message, "id"))))
                         break;
                 else if (r == 1)
@@ -169,4 +187,15 @@ int connection_call(struct connection *c, const char *method, json_t *params, js
         }
         *ret_message = message;
         return 0;
+}
+
+const char *connection_strerror(int r)
+{
+        if (r == -ECONNRESET)
+                return "the daemon is gone";
+        if (r == -ETIMEDOUT)
+                return "the daemon does not answer";
+        if (r == -ECONNREFUSED)
+                return "no daemon listens there";
+        return strerror(-r);
 }

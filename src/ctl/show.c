@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SHOW_COLUMNS_MAX 32
@@ -47,6 +48,83 @@ static void show_text(FILE *out, const char *text, size_t n)
         }
 }
 
+void show_plain(FILE *out, const char *text)
+{
+        show_text(out, text, strlen(text));
+}
+
+bool show_colour(void)
+{
+        const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+        return isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+}
+
+void show_duration(json_int_t ms, char ret_text[SHOW_DURATION_MAX])
+{
+        json_int_t s = ms / 1000;
+
+        if (ms < 1000)
+                snprintf(ret_text, SHOW_DURATION_MAX, "%lldms", (long long)ms);
+        else if (s < 60)
+                snprintf(ret_text, SHOW_DURATION_MAX, "%lld.%llds", (long long)s, (long long)(ms % 1000 / 100));
+        else if (s < 3600)
+                snprintf(ret_text, SHOW_DURATION_MAX, "%lldm%02llds", (long long)(s / 60), (long long)(s % 60));
+        else if (s < 86400)
+                snprintf(ret_text, SHOW_DURATION_MAX, "%lldh%02lldm", (long long)(s / 3600),
+                         (long long)(s % 3600 / 60));
+        else
+                snprintf(ret_text, SHOW_DURATION_MAX, "%lldd%02lldh", (long long)(s / 86400),
+                         (long long)(s % 86400 / 3600));
+}
+
+static bool show_is(const char *name, const char *const *names)
+{
+        for (; *names; ++names)
+                if (strcmp(name, *names) == 0)
+                        return true;
+        return false;
+}
+
+/* A number whose name says that it is a time. False: it is none. */
+static bool show_time(FILE *out, const char *name, const json_t *value)
+{
+        static const char *const spans[] = { "uptime", "ttl", "validity", "heldFor", "waited", NULL };
+        static const char *const moments[] = { "connected", "votesAt", NULL };
+        char text[SHOW_DURATION_MAX];
+        struct tm moment;
+        time_t seconds;
+
+        if (!json_is_integer(value))
+                return false;
+        if (show_is(name, spans)) {
+                show_duration(json_integer_value(value), text);
+        } else if (show_is(name, moments)) {
+                seconds = (time_t)(json_integer_value(value) / 1000);
+                strftime(text, sizeof(text), "%F %T", localtime_r(&seconds, &moment));
+        } else {
+                return false;
+        }
+        fputs(text, out);
+        return true;
+}
+
+/* Escape sequences around a cell; "": none. */
+static const char *show_cell_colour(const char *name, const json_t *value)
+{
+        const char *text = json_string_value(value);
+
+        if (strcmp(name, "quorumOk") == 0)
+                return json_is_true(value) ? "\033[32m" : "\033[31m";
+        if (strcmp(name, "draining") == 0)
+                return json_is_true(value) ? "\033[33m" : "";
+        if (strcmp(name, "state") != 0 || !text)
+                return "";
+        if (strcmp(text, "up") == 0)
+                return "\033[32m";
+        return strcmp(text, "down") == 0 || strcmp(text, "unfit") == 0 ? "\033[31m" : "\033[33m";
+}
+
 static void show_dump(FILE *out, const json_t *value)
 {
         char *json = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -57,7 +135,7 @@ static void show_dump(FILE *out, const json_t *value)
 }
 
 /* To be freed by the caller; NULL without memory. */
-static char *show_cell(const json_t *value)
+static char *show_cell(const char *name, const json_t *value)
 {
         char *cell = NULL;
         size_t size;
@@ -67,6 +145,8 @@ static char *show_cell(const json_t *value)
                 return NULL;
         if (!value || json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0))
                 fputc('-', out);
+        else if (show_time(out, name, value))
+                ;
         else if (json_is_string(value))
                 show_text(out, json_string_value(value), json_string_length(value));
         else
@@ -92,12 +172,24 @@ static void show_padded(const char *text, int width)
         printf("%s%*s", text, width - show_width(text), "");
 }
 
+/* The cell of a value, padded to a width (0: not). */
+static void show_value(const char *name, const json_t *value, int width)
+{
+        char *cell = show_cell(name, value);
+        const char *text = cell ? cell : "?", *colour = show_colour() ? show_cell_colour(name, value) : "";
+
+        printf("%s%s%s", colour, text, *colour ? "\033[0m" : "");
+        if (width > show_width(text))
+                printf("%*s", width - show_width(text), "");
+        free(cell);
+}
+
 /* Prints the value lines, or only measures: the width of the widest name. */
 static int show_lines(json_t *object, const char *prefix, int width, bool print)
 {
         json_t *value;
         const char *name;
-        char *cell, full[160];
+        char full[160];
         int widest = 0, w;
 
         json_object_foreach(object, name, value)
@@ -109,10 +201,10 @@ static int show_lines(json_t *object, const char *prefix, int width, bool print)
                 } else {
                         w = show_width(full);
                         if (print) {
-                                cell = show_cell(value);
                                 show_padded(full, width);
-                                printf("  %s\n", cell ? cell : "?");
-                                free(cell);
+                                fputs("  ", stdout);
+                                show_value(name, value, 0);
+                                fputc('\n', stdout);
                         }
                 }
                 widest = w > widest ? w : widest;
@@ -144,23 +236,38 @@ static void show_add_column(struct show_table *t, const char *name)
         t->widths[t->n++] = show_width(name);
 }
 
-static void show_row(struct show_table *t, const json_t *row, bool print)
+static void show_measure(struct show_table *t, const json_t *row)
 {
         char *cell;
         size_t i;
         int w;
 
         for (i = 0; i < t->n; ++i) {
-                cell = show_cell(json_object_get(row, t->columns[i]));
+                cell = show_cell(t->columns[i], json_object_get(row, t->columns[i]));
                 w = cell ? show_width(cell) : 0;
-                if (!print)
-                        t->widths[i] = w > t->widths[i] ? w : t->widths[i];
-                else if (i + 1 < t->n)
-                        show_padded(cell ? cell : "?", t->widths[i] + 2);
-                else
-                        printf("%s\n", cell ? cell : "?");
+                t->widths[i] = w > t->widths[i] ? w : t->widths[i];
                 free(cell);
         }
+}
+
+static void show_row(const struct show_table *t, const json_t *row)
+{
+        size_t i;
+
+        for (i = 0; i < t->n; ++i)
+                show_value(t->columns[i], json_object_get(row, t->columns[i]), i + 1 < t->n ? t->widths[i] + 2 : 0);
+        fputc('\n', stdout);
+}
+
+static void show_legend(const struct show_table *t)
+{
+        bool colour = show_colour();
+        size_t i;
+
+        fputs(colour ? "\033[1m" : "", stdout);
+        for (i = 0; i + 1 < t->n; ++i)
+                show_padded(t->columns[i], t->widths[i] + 2);
+        printf("%s%s\n", t->n > 0 ? t->columns[t->n - 1] : "", colour ? "\033[0m" : "");
 }
 
 /* The named columns that some row has, all of them where there is no row; then whatever else rows have. */
@@ -178,18 +285,19 @@ static void show_find_columns(struct show_table *t, const json_t *array, const c
         json_array_foreach(array, i, row) json_object_foreach(row, name, value) show_add_column(t, name);
 }
 
-void show_table(const json_t *array, const char *const *columns)
+void show_table(const json_t *array, const char *const *columns, bool legend)
 {
         struct show_table t = { .n = 0 };
         json_t *row;
         size_t i;
 
         show_find_columns(&t, array, columns);
-        json_array_foreach(array, i, row) show_row(&t, row, false);
-        for (i = 0; i + 1 < t.n; ++i)
-                show_padded(t.columns[i], t.widths[i] + 2);
-        printf("%s\n", t.n > 0 ? t.columns[t.n - 1] : "");
-        json_array_foreach(array, i, row) show_row(&t, row, true);
+        if (!legend)
+                memset(t.widths, 0, sizeof(t.widths));
+        json_array_foreach(array, i, row) show_measure(&t, row);
+        if (legend)
+                show_legend(&t);
+        json_array_foreach(array, i, row) show_row(&t, row);
 }
 
 void show_json(const json_t *value)
@@ -199,6 +307,21 @@ void show_json(const json_t *value)
 
         json_dumpf(value, stdout, flags);
         fputc('\n', stdout);
+}
+
+/* ", held by process 17 (name)", where the holder is on this host. */
+static void show_holder(const json_t *holder)
+{
+        const char *name = json_string_value(json_object_get(holder, "name"));
+
+        if (!json_is_object(holder))
+                return;
+        fprintf(stderr, ", held by process %lld", (long long)json_integer_value(json_object_get(holder, "pid")));
+        if (!name || !*name)
+                return;
+        fputs(" (", stderr);
+        show_plain(stderr, name);
+        fputc(')', stderr);
 }
 
 void show_error(const json_t *error)
@@ -214,5 +337,6 @@ void show_error(const json_t *error)
                 show_text(stderr, name, strlen(name));
                 fputc(')', stderr);
         }
+        show_holder(json_object_get(json_object_get(error, "data"), "holder"));
         fputc('\n', stderr);
 }

@@ -133,6 +133,8 @@ static void daemon_prepare_rules(struct daemon *d)
                 { "maxLocksPerSession", c->limits.locks_per_session_max },
                 { "minTtl", c->lock.ttl_min_ms },
                 { "maxTtl", c->lock.ttl_max_ms },
+                { "stopGrace", c->stop.grace_ms },
+                { "ttl", c->lock.ttl_ms },
                 { NULL, 0 },
         };
 

@@ -12,6 +12,7 @@
 #include "redlockd/daemon/peer.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/daemon/admin.h"
 #include "redlockd/daemon/inflight.h"
 #include "redlockd/daemon/pump.h"
 #include "redlockd/net/client.h"
@@ -114,7 +115,7 @@ void peer_notice(struct peer *p, const struct notice *notice)
 
 /*
  * What only the daemon can know to be wrong with a request. The limit is for those that may stay open (add, extend,
- * free, reset): who has as many as it may must still be able to cancel one.
+ * free, reset, why): who has as many as it may must still be able to cancel one.
  */
 static bool peer_admits(struct peer *p, const struct wire_request *parsed, struct wire_error *ret_error)
 {
@@ -125,13 +126,14 @@ static bool peer_admits(struct peer *p, const struct wire_request *parsed, struc
                 snprintf(ret_error->message, sizeof(ret_error->message), "A request with this id is not answered yet.");
                 return false;
         }
-        if (parsed->request.method <= METHOD_RESET && p->inflight_n >= inflight_max) {
+        if ((parsed->request.method <= METHOD_RESET || parsed->request.method == METHOD_WHY) &&
+            p->inflight_n >= inflight_max) {
                 *ret_error = (struct wire_error){ .name = ERROR_LIMIT, .what = "maxInFlight", .limit = inflight_max };
                 snprintf(ret_error->message, sizeof(ret_error->message),
                          "More than %u requests that are not answered yet.", inflight_max);
                 return false;
         }
-        return true;
+        return admin_admits(p->daemon, p->client, p->number, &parsed->request, ret_error);
 }
 
 static void peer_post(struct peer *p, struct wire_request *parsed)

@@ -267,10 +267,11 @@ static void redis_read_error(struct redis *r, const struct redis_owed *owed, con
 
 static void redis_on_command(struct redis *r, const struct redis_owed *owed, const struct redis_value *value)
 {
-        const enum command_kind kind = owed->command;
         static const char *const shapes[COMMAND_KINDS_N] = { "an answer of the wrong shape to TAKE",
                                                              "an answer of the wrong shape to RELEASE",
-                                                             "an answer of the wrong shape to RENEW" };
+                                                             "an answer of the wrong shape to RENEW",
+                                                             "an answer of the wrong shape to PEEK" };
+        const enum command_kind kind = owed->command;
         const uint64_t round = owed->round;
         char words[NODE_REASON_MAX];
         struct answer answer;

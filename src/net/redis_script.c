@@ -12,6 +12,9 @@
  *
  * RENEW goes through all keys, too: each for itself.
  *
+ * PEEK writes nothing, and is rare: it is not loaded beforehand. It tells what INFO says of the node's fitness, where
+ * the node lets us ask.
+ *
  * The node's time is read first of all: node_ms is never later than the moment of the writing.
  */
 #include "redlockd/net/redis_script.h"
@@ -90,6 +93,21 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "  end\n"
                 "end\n"
                 "return done\n",
+        [COMMAND_PEEK] =
+                "local t = redis.call('TIME')\n"
+                "local r, what = redis.pcall('GET', KEYS[1]), 2\n"
+                "if not r then what = 0 elseif r == ARGV[1] then what = 1 end\n"
+                "if type(r) == 'table' then\n"
+                "  if not string.find(r.err, '^WRONGTYPE') then return r end\n"
+                "  what = 3\n"
+                "end\n"
+                "local info, facts = redis.pcall('INFO'), {}\n"
+                "for _, name in ipairs({'role', 'connected_slaves', 'maxmemory', 'maxmemory_policy', 'aof_enabled'}) do\n"
+                "  local value = type(info) == 'string' and string.match(info, '\\n' .. name .. ':([%w-]+)')\n"
+                "  if value then facts[#facts + 1] = name .. ':' .. value end\n"
+                "end\n"
+                "local left = math.max(0, redis.call('PTTL', KEYS[1]))\n"
+                "return {what, left, t[1] * 1000 + t[2] / 1000, table.concat(facts, ' ')}\n",
 };
 /* clang-format on */
 
@@ -194,6 +212,27 @@ static int script_decode_taken(const struct redis_value *element, size_t n, unsi
         return 0;
 }
 
+/* The facts are borrowed from the value. */
+static int script_decode_peek(const struct redis_value *value, struct answer *ret_answer)
+{
+        const struct redis_value *element = value + 1;
+        size_t i;
+
+        if (value->elements_n != 4 || element[3].kind != REDIS_VALUE_STRING)
+                return -EPROTO;
+        for (i = 0; i < 3; ++i)
+                if (element[i].kind != REDIS_VALUE_INTEGER || element[i].integer < 0)
+                        return -EPROTO;
+        if (element[0].integer > PEEK_OTHER_TYPE)
+                return -EPROTO;
+        *ret_answer = (struct answer){ .verdict = ANSWER_GRANTED,
+                                       .peek = (enum peek_value)element[0].integer,
+                                       .number = (uint64_t)element[1].integer,
+                                       .node_ms = (uint64_t)element[2].integer,
+                                       .facts = element[3].text.data };
+        return 0;
+}
+
 int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n,
                         struct answer *ret_answer)
 {
@@ -202,6 +241,8 @@ int redis_script_decode(const struct redis_value *value, enum command_kind kind,
         size_t i;
         int r;
 
+        if (kind == COMMAND_PEEK)
+                return script_decode_peek(value, ret_answer);
         if (value->elements_n < 3) /* what is no array has none */
                 return -EPROTO;
         for (i = 0; i < value->elements_n; ++i)

@@ -186,6 +186,17 @@ static void memory_take(struct memory *m, const struct command *command, uint64_
         }
 }
 
+static void memory_peek(struct memory *m, const struct command *command, uint64_t now_ms, struct answer *answer)
+{
+        const struct entry *entry = memory_find(m, command->items[0].key, now_ms);
+
+        answer->verdict = ANSWER_GRANTED;
+        if (!entry)
+                return;
+        answer->peek = strcmp(entry->value, command->items[0].value) == 0 ? PEEK_OURS : PEEK_OTHER;
+        answer->number = entry->expires_ms - now_ms;
+}
+
 void memory_execute(struct memory *m, const struct command *command, uint64_t now_ms, struct answer *ret_answer)
 {
         struct answer answer = { .node_ms = now_ms };
@@ -200,6 +211,9 @@ void memory_execute(struct memory *m, const struct command *command, uint64_t no
                 break;
         case COMMAND_RENEW:
                 memory_renew(m, command, now_ms, &answer);
+                break;
+        case COMMAND_PEEK:
+                memory_peek(m, command, now_ms, &answer);
                 break;
         case COMMAND_KINDS_N:
                 assert(false);

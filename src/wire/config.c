@@ -183,12 +183,24 @@ int config_init(struct config *ret_config)
         return 0;
 }
 
+void config_set_admin_groups(struct config *c, char **names, unsigned n)
+{
+        unsigned i;
+
+        for (i = 0; i < c->access.admin_groups_n; ++i)
+                mem_free(c->access.admin_groups[i]);
+        mem_free(c->access.admin_groups);
+        c->access.admin_groups = names;
+        c->access.admin_groups_n = n;
+}
+
 void config_deinit(struct config *c)
 {
         config_set_nodes(c, NULL, 0);
         c->lock.key_prefix = mem_free(c->lock.key_prefix);
         c->listen.socket = mem_free(c->listen.socket);
         c->listen.group = mem_free(c->listen.group);
+        config_set_admin_groups(c, NULL, 0);
         c->log.level = mem_free(c->log.level);
 }
 

@@ -181,17 +181,25 @@ static int read_level(const struct slot *slot, const json_t *value)
         return slot_refuse(slot, "must be one of \"error\", \"warn\", \"info\", \"debug\"");
 }
 
-/* Accepted and not kept: no method of this version asks for an admin. */
 static int read_groups(const struct slot *slot, const json_t *value)
 {
-        size_t i;
+        struct config *c = slot->rd->config;
+        unsigned n = (unsigned)json_array_size(value), i;
+        char **names;
+        int r = 1;
 
-        for (i = 0; i < json_array_size(value); ++i)
-                if (!json_is_string(json_array_get(value, i)) || json_string_length(json_array_get(value, i)) == 0)
+        for (i = 0; i < n; ++i)
+                if (json_string_length(json_array_get(value, i)) == 0)
                         break;
-        if (!json_is_array(value) || i < json_array_size(value))
+        if (!json_is_array(value) || i < n)
                 return slot_refuse(slot, "must be an array of names of groups");
-        return 1;
+        names = mem_zalloc_n(n + 1, sizeof(*names));
+        if (!names)
+                return -ENOMEM;
+        for (i = 0; i < n && r > 0; ++i)
+                r = config_string(json_array_get(value, i), &names[i]);
+        config_set_admin_groups(c, names, n);
+        return r == 0 ? slot_refuse(slot, "must be an array of names without NUL") : r;
 }
 
 /* What restricts must never be ignored. */

@@ -10,7 +10,8 @@ static const char *const method_names[METHODS_N] = {
         [METHOD_RESET] = "reset", [METHOD_LIST] = "list",           [METHOD_CANCEL] = "cancel",
         [METHOD_HELLO] = "hello", [METHOD_SUBSCRIBE] = "subscribe", [METHOD_PING] = "ping",
         [METHOD_NODES] = "nodes", [METHOD_STATUS] = "status",       [METHOD_SESSIONS] = "sessions",
-        [METHOD_LOCKS] = "locks", [METHOD_WAITERS] = "waiters",
+        [METHOD_LOCKS] = "locks", [METHOD_WAITERS] = "waiters",     [METHOD_DRAIN] = "drain",
+        [METHOD_KILL] = "kill",   [METHOD_BREAK] = "break",         [METHOD_WHY] = "why",
 };
 
 static const struct {
@@ -33,6 +34,7 @@ static const struct {
         [ERROR_LOST] = { "LOST", 4 },
         [ERROR_CANCELLED] = { "CANCELLED", 5 },
         [ERROR_DEADLOCK] = { "DEADLOCK", 6 },
+        [ERROR_BROKEN] = { "BROKEN", 7 },
 };
 
 const char *method_name(enum method method)

@@ -313,6 +313,23 @@ static int read_release_on(struct params *p, const char *name, const json_t *val
         return 0;
 }
 
+static int read_off(struct params *p, const char *name, const json_t *value)
+{
+        if (!json_is_boolean(value))
+                return params_refuse(p, name, "must be true or false");
+        p->out->request.off = json_is_true(value);
+        return 0;
+}
+
+static int read_session(struct params *p, const char *name, const json_t *value)
+{
+        int64_t number;
+
+        if (params_range(p, name, value, 1, INT64_MAX, &number))
+                p->out->request.target = (uint64_t)number;
+        return 0;
+}
+
 #define ADD    (1u << METHOD_ADD)
 #define EXTEND (1u << METHOD_EXTEND)
 #define HELLO  (1u << METHOD_HELLO)
@@ -321,7 +338,7 @@ static int read_release_on(struct params *p, const char *name, const json_t *val
 static const struct param params_known[] = {
         { "keys", ADD | EXTEND, read_keys },
         { "keys", 1u << METHOD_FREE, read_keys_or_null },
-        { "key", VIEWS, read_key },
+        { "key", VIEWS | 1u << METHOD_BREAK | 1u << METHOD_WHY, read_key },
         { "ttl", ADD | EXTEND, read_ttl },
         { "retryCount", ADD | EXTEND, read_retry_count },
         { "retryDelay", ADD | EXTEND, read_retry_delay },
@@ -335,6 +352,8 @@ static const struct param params_known[] = {
         { "events", 1u << METHOD_SUBSCRIBE, read_events },
         { "name", HELLO, read_name },
         { "releaseOn", HELLO, read_release_on },
+        { "off", 1u << METHOD_DRAIN, read_off },
+        { "session", 1u << METHOD_KILL, read_session },
 };
 
 static const struct param *params_find(enum method method, const char *name)
@@ -357,6 +376,10 @@ static int params_complete(struct params *p)
                 return params_refuse(p, "keys", "is missing");
         if (request->method == METHOD_CANCEL && !p->out->cancel_id)
                 return params_refuse(p, "id", "is missing");
+        if ((request->method == METHOD_BREAK || request->method == METHOD_WHY) && request->keys_n == 0)
+                return params_refuse(p, "key", "is missing");
+        if (request->method == METHOD_KILL && request->target == 0)
+                return params_refuse(p, "session", "is missing");
         if (request->wait_ms == 0)
                 request->retry_count = 0;
         else if (request->wait_ms != WAIT_NONE && !p->retry_count_given)

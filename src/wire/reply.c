@@ -131,6 +131,35 @@ static json_t *reply_hello(const struct reply_context *context, const struct rep
         return codec_finish(value, r);
 }
 
+static json_t *reply_holder(const struct holder *holder)
+{
+        json_t *value = json_object();
+        int r = 0;
+
+        r |= json_object_set_new(value, "session", codec_number(holder->session));
+        r |= json_object_set_new(value, "pid", json_integer(holder->pid));
+        r |= json_object_set_new(value, "uid", json_integer(holder->uid));
+        r |= json_object_set_new(value, "name", codec_string(holder->name));
+        return codec_finish(value, r);
+}
+
+static json_t *reply_drain(const struct reply *reply)
+{
+        json_t *value = json_object();
+
+        return codec_finish(value, json_object_set_new(value, "draining", json_boolean(reply->draining)));
+}
+
+static json_t *reply_broken(const struct reply *reply)
+{
+        json_t *value = json_object();
+        int r = 0;
+
+        r |= json_object_set_new(value, "key", codec_key(reply->items[0].key));
+        r |= json_object_set_new(value, "holder", reply_holder(reply->holder));
+        return codec_finish(value, r);
+}
+
 static json_t *reply_result(const struct reply_context *context, const struct reply *reply)
 {
         switch (reply->method) {
@@ -159,6 +188,14 @@ static json_t *reply_result(const struct reply_context *context, const struct re
                 return views_locks(context, reply);
         case METHOD_WAITERS:
                 return views_waiters(context, reply);
+        case METHOD_WHY:
+                return views_why(context, reply);
+        case METHOD_DRAIN:
+                return reply_drain(reply);
+        case METHOD_KILL:
+                return reply_holder(reply->holder);
+        case METHOD_BREAK:
+                return reply_broken(reply);
         case METHODS_N:
                 break;
         }
@@ -221,9 +258,13 @@ static json_t *reply_error_message(const struct reply *reply)
                          (long long)reply->retries);
                 return reply_message(text, reply, "\".");
         case ERROR_NOT_HELD:
+                if (reply->method == METHOD_BREAK)
+                        return reply_message("Nobody on this host holds the resource \"", reply, "\".");
                 return reply_message("This session does not hold the resource \"", reply, "\".");
         case ERROR_LOST:
                 return reply_message("The lock on the resource \"", reply, "\" was lost.");
+        case ERROR_BROKEN:
+                return reply_message("An administrator broke the lock on the resource \"", reply, "\".");
         case ERROR_NO_QUORUM:
                 return json_string("Too few nodes answered for a quorum.");
         case ERROR_LIMIT:
@@ -244,18 +285,6 @@ static json_t *reply_error_message(const struct reply *reply)
         default:
                 return json_string(error_name(reply->error));
         }
-}
-
-static json_t *reply_holder(const struct holder *holder)
-{
-        json_t *value = json_object();
-        int r = 0;
-
-        r |= json_object_set_new(value, "session", codec_number(holder->session));
-        r |= json_object_set_new(value, "pid", json_integer(holder->pid));
-        r |= json_object_set_new(value, "uid", json_integer(holder->uid));
-        r |= json_object_set_new(value, "name", codec_string(holder->name));
-        return codec_finish(value, r);
 }
 
 /* Who waits for which key, which the next of them holds or is to get first; the last waits for the first. */
@@ -321,7 +350,7 @@ static json_t *reply_votes(const struct reply_context *context, const struct rep
 static json_t *reply_error(const struct reply_context *context, const struct reply *reply)
 {
         bool keys = reply->error == ERROR_LOCKED || reply->error == ERROR_NOT_HELD || reply->error == ERROR_LOST ||
-                    reply->error == ERROR_DEADLOCK;
+                    reply->error == ERROR_DEADLOCK || reply->error == ERROR_BROKEN;
         bool tried = reply->error == ERROR_LOCKED || reply->error == ERROR_NO_QUORUM;
         json_t *data = reply_error_data(reply->error);
         int r = 0;
@@ -372,7 +401,7 @@ int reply_print_error(struct buffer *out, const char *id, const struct wire_erro
 
 static json_t *reply_notice_lost(const struct notice *notice)
 {
-        static const char *const reasons[] = { [LOST_EXPIRED] = "EXPIRED" };
+        static const char *const reasons[] = { [LOST_EXPIRED] = "EXPIRED", [LOST_BROKEN] = "BROKEN" };
         json_t *value = json_object();
         int r = 0;
 

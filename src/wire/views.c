@@ -6,6 +6,7 @@
 #include "redlockd/wire/codec.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #define NS_PER_MS 1000000
 #define US_PER_MS 1000
@@ -261,4 +262,65 @@ json_t *views_waiters(const struct reply_context *context, const struct reply *r
 
         inspect_waiters(context->engine, views_filter(reply), views_waiter_cb, &walk);
         return views_under("waiters", codec_finish(walk.array, walk.r));
+}
+
+/* "name:value name:value" as an object. */
+static json_t *views_facts(const char *facts)
+{
+        json_t *value = json_object();
+        char name[32], word[48];
+        int r = 0, n;
+
+        for (; sscanf(facts, " %31[^: ]:%47[^ ]%n", name, word, &n) == 2; facts += n)
+                r |= json_object_set_new(value, name, codec_string(word));
+        return codec_finish(value, r);
+}
+
+static json_t *views_seen(const struct reply_context *context, unsigned node, const struct peek_seen *seen)
+{
+        static const char *const values[] = {
+                [PEEK_ABSENT] = "absent", [PEEK_OURS] = "ours", [PEEK_OTHER] = "other", [PEEK_OTHER_TYPE] = "otherType"
+        };
+        uint64_t ago_ms = views_ms_since(seen->at_ns, context->now_ns);
+        bool answered = seen->vote == VOTE_GRANTED;
+        struct inspect_node known;
+        json_t *value = json_object();
+        int r = 0;
+
+        inspect_node(context->engine, node, &known);
+        r |= json_object_set_new(value, "name", codec_string(context->nodes[node].name));
+        r |= json_object_set_new(value, "state", codec_string(views_state_name(known.state)));
+        r |= json_object_set_new(value, "reason", codec_string(known.reason));
+        r |= json_object_set_new(value, "value", answered ? codec_string(values[seen->value]) : json_null());
+        r |= json_object_set_new(value, "ttl", answered && seen->ttl_ms > 0 ? codec_number(seen->ttl_ms) : json_null());
+        r |= json_object_set_new(value, "took", answered ? codec_number(seen->took_ns / NS_PER_MS) : json_null());
+        /* How far its clock is ahead of ours. */
+        r |= json_object_set_new(value, "clock",
+                                 answered && seen->node_ms > 0
+                                         ? json_integer((int64_t)(seen->node_ms - (context->unix_ms - ago_ms)))
+                                         : json_null());
+        r |= json_object_set_new(value, "facts", answered ? views_facts(seen->words) : json_null());
+        r |= json_object_set_new(value, "error",
+                                 seen->vote == VOTE_ERROR     ? codec_string(seen->words)
+                                 : seen->vote == VOTE_TIMEOUT ? json_string("no answer in time")
+                                 : seen->vote == VOTE_LOST    ? json_string("connection lost")
+                                                              : json_null());
+        return codec_finish(value, r);
+}
+
+json_t *views_why(const struct reply_context *context, const struct reply *reply)
+{
+        struct inspect_status status;
+        json_t *value = json_object(), *array = json_array();
+        int r = 0;
+        unsigned i;
+
+        inspect_status(context->engine, &status);
+        for (i = 0; i < reply->seen_n; ++i)
+                r |= json_array_append_new(array, views_seen(context, i, &reply->seen[i]));
+        r |= json_object_set_new(value, "key", codec_key(reply->key));
+        r |= json_object_set_new(value, "quorum", codec_number(status.quorum));
+        r |= json_object_set_new(value, "draining", json_boolean(status.draining));
+        r |= json_object_set_new(value, "nodes", array);
+        return codec_finish(value, r);
 }

@@ -7,16 +7,20 @@ has an event is waited for by the event, with a deadline; what has none is polle
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import struct
 import tempfile
+import termios
 import threading
 import time
 
@@ -82,8 +86,12 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def spawn(argv, **options):
-    return subprocess.Popen([str(a) for a in argv], preexec_fn=die_with_parent, **options)
+def spawn(argv, preexec_fn=lambda: None, **options):
+    def enter():
+        die_with_parent()
+        preexec_fn()
+
+    return subprocess.Popen([str(a) for a in argv], preexec_fn=enter, **options)
 
 
 def connect(path):
@@ -265,6 +273,10 @@ class SlowLink:
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
+    def change(self, data):
+        """What a relay makes of what its node says."""
+        return data
+
     def run(self):
         peers, late = {}, []  # socket -> its other end; (when, socket, bytes)
         downward = set()
@@ -285,7 +297,7 @@ class SlowLink:
                 except OSError:
                     data = b""
                 if data and s in downward:
-                    late.append((time.monotonic() + self.delay, peers[s], data))
+                    late.append((time.monotonic() + self.delay, peers[s], self.change(data)))
                 elif data:
                     with contextlib.suppress(OSError):
                         peers[s].sendall(data)
@@ -616,6 +628,61 @@ class World:
         shutil.rmtree(self.path, ignore_errors=True)
         if errors:
             raise errors[0]
+
+
+class Terminal:
+    """A process that leads the session of a pseudo-terminal of its own."""
+
+    def __init__(self, argv, rows=24, columns=80, env=None):
+        self.fd, inside = pty.openpty()
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.seen = b""
+
+        def enter():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            die_with_parent()
+
+        self.process = subprocess.Popen(
+            [str(a) for a in argv], stdin=inside, stdout=inside, stderr=inside, preexec_fn=enter, env=env
+        )
+        os.close(inside)
+
+    def write(self, keys):
+        os.write(self.fd, keys)
+
+    def read(self, within):
+        """What came; b"" when it has hung up."""
+        if not select.select([self.fd], [], [], max(0, within))[0]:
+            raise AssertionError(f"the terminal says nothing more: {self.seen!r}")
+        try:
+            return os.read(self.fd, 65536)
+        except OSError:
+            return b""
+
+    def wait_for(self, words, within=DEADLINE):
+        """Reads until these words have come, and forgets all up to them."""
+        end = time.monotonic() + within
+        while words not in self.seen:
+            more = self.read(end - time.monotonic())
+            assert more, f"the terminal hung up before {words!r}: {self.seen!r}"
+            self.seen += more
+        self.seen = self.seen.split(words, 1)[1]
+
+    def rest(self):
+        """All that comes until everybody has hung up."""
+        while more := self.read(DEADLINE):
+            self.seen += more
+        return self.seen
+
+    def hang_up(self):
+        os.close(self.fd)
+        self.fd = None
+
+    def close(self):
+        kill_process(self.process)
+        if self.fd is not None:
+            os.close(self.fd)
 
 
 def locks_on(nodes):

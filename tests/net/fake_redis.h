@@ -4,9 +4,11 @@
  * A scripted Redis on the test's own loop: it takes connections, keeps a log of the commands, and answers what it was
  * told to, down to the byte. By default it introduces itself as a Redis does, and leaves EVAL and EVALSHA unanswered.
  */
+#include "redlockd/core/types.h"
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+
 #include <uv.h>
 
 #define FAKE_COMMANDS_MAX 256
@@ -14,9 +16,10 @@
 #define FAKE_SHA_TAKE     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define FAKE_SHA_RELEASE  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define FAKE_SHA_RENEW    "cccccccccccccccccccccccccccccccccccccccc"
+#define FAKE_SHA_PEEK     "dddddddddddddddddddddddddddddddddddddddd"
 
 /* What every connection asks for first, where the address has no password and no db. */
-#define FAKE_INTRODUCTION_N 6
+#define FAKE_INTRODUCTION_N (3 + COMMAND_KINDS_N)
 
 struct fake_conn;
 

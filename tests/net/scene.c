@@ -45,6 +45,7 @@ static void scene_on_answer(void *userdata, unsigned node, uint64_t round, const
         ck_assert_int_eq(s->closed_n, 0);
         s->last = *answer;
         s->last.error = s->last_error;
+        snprintf(s->last_facts, sizeof(s->last_facts), "%s", answer->facts ? answer->facts : "");
         snprintf(s->last_error, sizeof(s->last_error), "%s", answer->error ? answer->error : "");
         switch (answer->verdict) {
         case ANSWER_GRANTED:

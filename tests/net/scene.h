@@ -35,6 +35,7 @@ struct scene {
         unsigned closed_n; /* calls of on_closed */
         uint64_t live;     /* blocks at the start */
         struct answer last;
+        char last_facts[PEEK_WORDS_MAX];
         char last_error[NODE_REASON_MAX];
         unsigned turns_left; /* for a test's own handles */
         /* called after a line was added, with that line: what a caller does in his callback */

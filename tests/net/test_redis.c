@@ -12,18 +12,13 @@
 
 START_TEST(the_introduction_comes_in_one_go)
 {
-        static const char *const commands[FAKE_INTRODUCTION_N] = { "PING",
-                                                                   "CLIENT SETNAME redlockd",
-                                                                   "INFO server",
-                                                                   "SCRIPT LOAD <script>",
-                                                                   "SCRIPT LOAD <script>",
-                                                                   "SCRIPT LOAD <script>" };
+        static const char *const commands[3] = { "PING", "CLIENT SETNAME redlockd", "INFO server" };
         struct scene s;
 
         scene_up(&s);
         ck_assert_uint_eq(s.fake.commands_n, FAKE_INTRODUCTION_N);
         for (unsigned i = 0; i < FAKE_INTRODUCTION_N; ++i)
-                ck_assert_str_eq(s.fake.commands[i], commands[i]);
+                ck_assert_str_eq(s.fake.commands[i], i < 3 ? commands[i] : "SCRIPT LOAD <script>");
         ck_assert_uint_eq(s.fake.reads_n, 1);
         ck_assert_str_eq(redis_version(s.redis), "7.0.15");
         ck_assert_str_eq(redis_run_id(s.redis), "0123456789012345678901234567890123456789");

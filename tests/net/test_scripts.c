@@ -87,11 +87,14 @@ static struct command random_command(uint64_t *seed, struct command_item items[K
 {
         static const char *const values[] = { SCENE_VALUE, SCENE_VALUE_B };
         static const char *const keys[KEYS_N] = { "a", "b", "c", "d", "e", "f" };
+        static const enum command_kind kinds[] = { COMMAND_TAKE,    COMMAND_TAKE,  COMMAND_TAKE,  COMMAND_RELEASE,
+                                                   COMMAND_RELEASE, COMMAND_RENEW, COMMAND_RENEW, COMMAND_PEEK };
         struct command command = { .items = items, .items_n = 1 + dice(seed, 3) };
         unsigned first = dice(seed, KEYS_N), i;
 
-        command.kind =
-                (enum command_kind[]){ COMMAND_RELEASE, COMMAND_TAKE, COMMAND_TAKE, COMMAND_RENEW }[dice(seed, 4)];
+        command.kind = kinds[dice(seed, sizeof(kinds) / sizeof(kinds[0]))];
+        if (command.kind == COMMAND_PEEK)
+                command.items_n = 1;
         command.ttl_ms = 100000 * (1 + dice(seed, 4));
         command.acquire_n = command.kind == COMMAND_TAKE ? dice(seed, command.items_n + 1) : 0;
         for (i = 0; i < command.items_n; ++i)
@@ -106,16 +109,17 @@ static void compare(const struct command *command, const struct answer *answer, 
         ck_assert_msg(answer->verdict == expected->verdict && answer->taken == expected->taken,
                       "verdict %d, not %d; taken %" PRIx64 ", not %" PRIx64, answer->verdict, expected->verdict,
                       answer->taken, expected->taken);
+        ck_assert_int_eq(answer->peek, expected->peek);
         /* a ttl runs from when it is set, which is after the script read the time */
         ck_assert_int_le(llabs((long long)answer->number - (long long)expected->number),
-                         command->kind == COMMAND_TAKE ? 10000 : 0);
+                         command->kind == COMMAND_TAKE || command->kind == COMMAND_PEEK ? 10000 : 0);
 }
 
 START_TEST(random_sequences_are_answered_as_by_the_memory_node)
 {
         const char *wanted = getenv("SEQUENCES");
         unsigned sequences_n = wanted ? (unsigned)atoi(wanted) : SEQUENCES_N, commands_n = sequences_n * COMMANDS_N, i;
-        unsigned seen[COMMAND_KINDS_N][ANSWER_LOST + 1] = { { 0 } };
+        unsigned seen[COMMAND_KINDS_N][ANSWER_LOST + 1] = { { 0 } }, peeked[PEEK_OTHER_TYPE + 1] = { 0 };
         struct command_item items[KEYS_N];
         struct answer expected;
         uint64_t seed = (uint64_t)time(NULL);
@@ -137,12 +141,17 @@ START_TEST(random_sequences_are_answered_as_by_the_memory_node)
                 memory_execute(memory, &command, answer->node_ms, &expected); /* the node's own clock drives both */
                 compare(&command, answer, &expected);
                 ++seen[command.kind][answer->verdict];
+                if (command.kind == COMMAND_PEEK)
+                        ++peeked[answer->peek];
         }
         ck_assert_uint_gt(seen[COMMAND_TAKE][ANSWER_GRANTED], commands_n / 10);
         ck_assert_uint_gt(seen[COMMAND_TAKE][ANSWER_HELD], commands_n / 10);
         ck_assert_uint_gt(seen[COMMAND_RELEASE][ANSWER_GRANTED], commands_n / 10);
         ck_assert_uint_gt(seen[COMMAND_RENEW][ANSWER_GRANTED], commands_n / 1000);
         ck_assert_uint_gt(seen[COMMAND_RENEW][ANSWER_HELD], commands_n / 10);
+        ck_assert_uint_gt(peeked[PEEK_ABSENT], 0);
+        ck_assert_uint_gt(peeked[PEEK_OURS], 0);
+        ck_assert_uint_gt(peeked[PEEK_OTHER], 0);
         memory_free(memory);
         stage_end(&t);
 }
@@ -301,6 +310,35 @@ START_TEST(a_renewal_is_of_each_key_for_itself)
 }
 END_TEST
 
+START_TEST(a_peek_changes_nothing_and_shows_no_value)
+{
+        const struct command_item item = { .key = text_of("a"), .value = SCENE_VALUE };
+        const struct command peek = { .kind = COMMAND_PEEK, .items = &item, .items_n = 1 };
+        const struct answer *answer;
+        struct stage t;
+
+        stage_init(&t);
+        answer = stage_do(&t, peek);
+        ck_assert_int_eq(answer->peek, PEEK_ABSENT);
+        ck_assert_str_eq(t.scene.last_facts,
+                         "role:master connected_slaves:0 maxmemory:0 maxmemory_policy:noeviction aof_enabled:0");
+        real_redis_do(&t.server, "RPUSH a 1");
+        ck_assert_int_eq(stage_do(&t, peek)->peek, PEEK_OTHER_TYPE);
+        real_redis_do(&t.server, "DEL a");
+        real_redis_do(&t.server, "SET a secret");
+        answer = stage_do(&t, peek);
+        ck_assert_int_eq(answer->peek, PEEK_OTHER);
+        ck_assert_uint_eq(answer->number, 0); /* no ttl */
+        ck_assert_ptr_null(strstr(t.scene.last_facts, "secret"));
+        ck_assert_str_eq(real_redis_do(&t.server, "GET a"), "$6\r\nsecret\r\n");
+        /* Who may not ask how the node is, is still told of the key. */
+        real_redis_do(&t.server, "ACL SETUSER default -info");
+        ck_assert_int_eq(stage_do(&t, peek)->peek, PEEK_OTHER);
+        ck_assert_str_eq(t.scene.last_facts, "");
+        stage_end(&t);
+}
+END_TEST
+
 START_TEST(a_release_goes_through_all_keys)
 {
         const struct command_item items[] = { { .key = text_of("a"), .value = SCENE_VALUE },
@@ -380,5 +418,6 @@ END_TEST
 UNIT_MAIN("scripts", random_sequences_are_answered_as_by_the_memory_node, all_or_nothing, the_node_says_its_time,
           a_ttl_is_set_raised_and_never_cut, a_key_whose_ttl_has_passed_is_free, a_key_without_a_ttl_gives_no_time,
           a_key_of_another_type_is_an_error_and_leaves_all_as_it_was, a_renewal_is_of_each_key_for_itself,
-          a_release_goes_through_all_keys, a_release_that_may_not_delete_is_an_error,
-          scripts_that_the_server_forgot_come_back, the_server_says_who_it_is)
+          a_peek_changes_nothing_and_shows_no_value, a_release_goes_through_all_keys,
+          a_release_that_may_not_delete_is_an_error, scripts_that_the_server_forgot_come_back,
+          the_server_says_who_it_is)

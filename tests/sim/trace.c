@@ -92,7 +92,7 @@ void trace_line(struct trace *t, uint64_t now_ns, const char *format, ...)
 
 void trace_command(struct trace *t, uint64_t now_ns, unsigned host, const struct command *c)
 {
-        static const char *const kinds[COMMAND_KINDS_N] = { "take", "release", "renew" };
+        static const char *const kinds[COMMAND_KINDS_N] = { "take", "release", "renew", "peek" };
         unsigned i;
         int n;
 
@@ -102,7 +102,9 @@ void trace_command(struct trace *t, uint64_t now_ns, unsigned host, const struct
                 trace_time(t, now_ns);
                 fprintf(t->out, "h%u >", host);
                 n = sprintf(t->what, " %s", kinds[c->kind]);
-                for (i = 0; i < c->items_n; ++i)
+                for (i = 0; i < c->items_n && c->kind == COMMAND_PEEK; ++i)
+                        n += sprintf(t->what + n, " %.*s", (int)c->items[i].key.len, c->items[i].key.data);
+                for (i = 0; i < c->items_n && c->kind != COMMAND_PEEK; ++i)
                         n += sprintf(t->what + n, " %s%.*s#%u", c->kind == COMMAND_TAKE && i >= c->acquire_n ? "+" : "",
                                      (int)c->items[i].key.len, c->items[i].key.data, trace_token(t, c->items[i].value));
                 t->gathering = true;
@@ -114,9 +116,9 @@ void trace_command(struct trace *t, uint64_t now_ns, unsigned host, const struct
 
 void trace_request(struct trace *t, uint64_t now_ns, const struct request *r)
 {
-        static const char *const methods[METHODS_N] = { "add",    "extend",    "free",  "reset",  "list",
-                                                        "cancel", "subscribe", "hello", "ping",   "status",
-                                                        "nodes",  "sessions",  "locks", "waiters" };
+        static const char *const methods[METHODS_N] = { "add",       "extend",  "free",  "reset",  "list",  "cancel",
+                                                        "subscribe", "hello",   "ping",  "status", "nodes", "sessions",
+                                                        "locks",     "waiters", "drain", "kill",   "break", "why" };
         unsigned i;
 
         if (!t)
@@ -150,12 +152,19 @@ static void trace_items(struct trace *t, uint64_t host_ns, const struct reply *r
 
 void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struct reply *r)
 {
-        static const char *const errors[ERRORS_N] = {
-                [ERROR_INTERNAL] = "INTERNAL", [ERROR_LIMIT] = "LIMIT",         [ERROR_STOPPING] = "STOPPING",
-                [ERROR_LOCKED] = "LOCKED",     [ERROR_NO_QUORUM] = "NO_QUORUM", [ERROR_NOT_HELD] = "NOT_HELD",
-                [ERROR_LOST] = "LOST",         [ERROR_CANCELLED] = "CANCELLED", [ERROR_DEADLOCK] = "DEADLOCK"
-        };
+        static const char *const errors[ERRORS_N] = { [ERROR_INTERNAL] = "INTERNAL",
+                                                      [ERROR_LIMIT] = "LIMIT",
+                                                      [ERROR_STOPPING] = "STOPPING",
+                                                      [ERROR_LOCKED] = "LOCKED",
+                                                      [ERROR_NO_QUORUM] = "NO_QUORUM",
+                                                      [ERROR_NOT_HELD] = "NOT_HELD",
+                                                      [ERROR_LOST] = "LOST",
+                                                      [ERROR_CANCELLED] = "CANCELLED",
+                                                      [ERROR_DEADLOCK] = "DEADLOCK",
+                                                      [ERROR_BROKEN] = "BROKEN",
+                                                      [ERROR_INVALID_PARAMS] = "INVALID_PARAMS" };
         static const char *const votes[] = { "granted", "held", "error", "lost", "timeout", "down", "pending", "late" };
+        static const char *const peeks[] = { "absent", "ours", "other", "other type" };
         unsigned i;
 
         if (!t)
@@ -174,8 +183,16 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
         for (i = 0; r->error == ERROR_DEADLOCK && i < r->cycle_n; ++i)
                 fprintf(t->out, " %s waits for %.*s", trace_name(r->cycle[i].session.session), (int)r->cycle[i].key.len,
                         r->cycle[i].key.data);
+        if ((r->method == METHOD_KILL || r->method == METHOD_BREAK) && !r->error)
+                fprintf(t->out, " %s", trace_name(r->holder->session));
+        if (r->method == METHOD_DRAIN && !r->error)
+                fprintf(t->out, " %s", r->draining ? "draining" : "not draining");
         if (r->method == METHOD_CANCEL)
                 fprintf(t->out, " cancelled %s", r->cancelled ? "true" : "false");
+        for (i = 0; r->method == METHOD_WHY && !r->error && i < r->seen_n; ++i)
+                fprintf(t->out, " n%u:%s %llu", i + 1,
+                        r->seen[i].vote == VOTE_GRANTED ? peeks[r->seen[i].value] : votes[r->seen[i].vote],
+                        (unsigned long long)r->seen[i].ttl_ms);
         if (r->error == ERROR_LIMIT)
                 fprintf(t->out, " %s %llu", r->limit, (unsigned long long)r->limit_value);
         fputc('\n', t->out);
@@ -184,6 +201,6 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
 void trace_lost(struct trace *t, uint64_t now_ns, const struct notice *n)
 {
         if (t)
-                trace_line(t, now_ns, "%s < lost %.*s#%u EXPIRED", trace_name(n->session), (int)n->key.len, n->key.data,
-                           trace_token(t, n->value));
+                trace_line(t, now_ns, "%s < lost %.*s#%u %s", trace_name(n->session), (int)n->key.len, n->key.data,
+                           trace_token(t, n->value), n->lost == LOST_BROKEN ? "BROKEN" : "EXPIRED");
 }

@@ -157,7 +157,7 @@ static struct parcel *parcel_new(const struct command *command)
         p->command.items = p->items;
         text = (char *)p + at;
         for (i = 0; i < command->items_n; ++i) {
-                memcpy(text, command->items[i].value, TOKEN_TEXT_LEN + 1);
+                strncpy(text, command->items[i].value, TOKEN_TEXT_LEN + 1); /* PEEK's may be empty */
                 p->items[i].value = text;
                 text += TOKEN_TEXT_LEN + 1;
                 memcpy(text, command->items[i].key.data, command->items[i].key.len);

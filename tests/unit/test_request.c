@@ -158,22 +158,24 @@ END_TEST
 
 START_TEST(every_method_is_known_by_its_name)
 {
-        static const char *const names[] = {
-                "add",       "extend", "free",  "reset",  "list",     "cancel", "hello",
-                "subscribe", "ping",   "nodes", "status", "sessions", "locks",  "waiters"
-        };
+        static const char *const names[] = { "add",   "extend",    "free",  "reset", "list",   "cancel",
+                                             "hello", "subscribe", "ping",  "nodes", "status", "sessions",
+                                             "locks", "waiters",   "drain", "kill",  "break",  "why" };
         char line[128];
 
         ck_assert_uint_eq(sizeof(names) / sizeof(names[0]), METHODS_N);
         for (size_t i = 0; i < METHODS_N; ++i) {
                 bool keys = strcmp(names[i], "add") == 0 || strcmp(names[i], "extend") == 0;
-                bool id = strcmp(names[i], "cancel") == 0;
+                bool id = strcmp(names[i], "cancel") == 0, session = strcmp(names[i], "kill") == 0;
+                bool key = strcmp(names[i], "break") == 0 || strcmp(names[i], "why") == 0;
                 struct wire_request r;
 
                 snprintf(line, sizeof(line), "{\"id\":1,\"method\":\"%s\",\"params\":{%s}}", names[i],
-                         keys ? "\"keys\":\"k\""
-                         : id ? "\"id\":1"
-                              : "");
+                         keys      ? "\"keys\":\"k\""
+                         : id      ? "\"id\":1"
+                         : key     ? "\"key\":\"k\""
+                         : session ? "\"session\":1"
+                                   : "");
                 r = good(line);
                 ck_assert_str_eq(method_name(r.request.method), names[i]);
                 wire_request_deinit(&r);
@@ -212,6 +214,7 @@ START_TEST(every_error_has_the_code_of_the_contract)
                 { ERROR_LOST, "LOST", 4 },
                 { ERROR_CANCELLED, "CANCELLED", 5 },
                 { ERROR_DEADLOCK, "DEADLOCK", 6 },
+                { ERROR_BROKEN, "BROKEN", 7 },
         };
 
         ck_assert_uint_eq(sizeof(table) / sizeof(table[0]), ERRORS_N - 1);

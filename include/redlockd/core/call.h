@@ -49,6 +49,7 @@ struct call {
         bool searched;            /* for a deadlock */
         struct cycle_step *cycle; /* owned */
         struct round *round;
+        struct peek *peek;          /* why */
         enum error_name last_error; /* of the last try */
 
         struct outgoing out;

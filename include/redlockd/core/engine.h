@@ -34,7 +34,7 @@ enum event_kind {
         EVENT_ANSWER,
         EVENT_HEARD, /* of a key that is listened for */
         EVENT_TICK,
-        EVENT_DRAIN, /* no new locks from now on; what is held may be used, extended and freed */
+        EVENT_DRAIN, /* to stop: no new locks from now on; what is held may be used, extended and freed */
 };
 
 struct event {

@@ -27,6 +27,7 @@ struct lock {
         struct deadline end;
         struct outgoing lost_out;
         uint64_t lost_session; /* who is to be told */
+        enum lost_reason lost; /* lapsed */
         uint32_t ttl_ms;
         uint64_t since_ns;
         uint64_t valid_until_ns;
@@ -50,6 +51,12 @@ void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t val
  * one that was not is released.
  */
 void lock_leave(struct engine *e, struct lock *l);
+
+/*
+ * HELD -> LAPSED, though its validity has not ended: the key is open to others of this host, and the nodes are asked to
+ * release it.
+ */
+void lock_break(struct engine *e, struct lock *l);
 
 /* Its session does not hear of it any more. */
 void lock_silence(struct engine *e, struct lock *l);

@@ -38,7 +38,7 @@ int session_new(struct engine *e, const struct event *opened);
 
 struct session *session_find(const struct engine *e, uint64_t id);
 
-/* Who it is, for replies. */
+/* Who it is, for those that it stands in the way of. */
 struct holder session_holder(const struct session *s);
 
 /* Its calls are cancelled, its locks released; it is not found any more, and freed when its close was popped. */

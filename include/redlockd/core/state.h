@@ -34,6 +34,7 @@ enum deadline_kind {
 /* What an effect that waits to be popped is embedded in. First in, first out: their order is the order of decisions. */
 enum outgoing_kind {
         OUTGOING_ROUND,     /* struct round: a command for each node of `to_send` */
+        OUTGOING_PEEK,      /* struct peek: likewise */
         OUTGOING_CALL,      /* struct call: its reply */
         OUTGOING_LOST,      /* struct lock: a notice */
         OUTGOING_STOPPING,  /* struct session: a notice */
@@ -62,6 +63,7 @@ TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(lock_list, lock);
 TAILQ_HEAD(lease_queue, lease);
 TAILQ_HEAD(call_list, call);
+TAILQ_HEAD(peek_list, peek);
 
 struct engine {
         struct engine_options options;
@@ -75,7 +77,8 @@ struct engine {
         struct map sessions;  /* by id */
         struct session_list sessions_in_order;
         struct map rounds; /* by id */
-        struct map locks;  /* held and lapsed ones, by session and resource */
+        struct peek_list peeks;
+        struct map locks; /* held and lapsed ones, by session and resource */
         struct heap deadlines;
         TAILQ_HEAD(, outgoing) outbox;
         struct call_list ready; /* calls that may go on, once the event is handled */
@@ -91,7 +94,8 @@ struct engine {
         uint64_t calls_n; /* not yet answered */
         struct inspect_counters counters;
 
-        bool draining;
+        bool draining;      /* no new locks */
+        bool stopping;      /* and drained is to be said */
         bool drained;       /* said so */
         bool drain_overdue; /* nodes had their time to confirm the last releases */
         struct deadline drain_end;

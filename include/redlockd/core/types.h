@@ -37,6 +37,10 @@ enum method {
         METHOD_SESSIONS,
         METHOD_LOCKS,
         METHOD_WAITERS,
+        METHOD_DRAIN,
+        METHOD_KILL,
+        METHOD_BREAK,
+        METHOD_WHY,
         METHODS_N,
 };
 
@@ -58,6 +62,7 @@ enum error_name {
         ERROR_LOST,
         ERROR_CANCELLED,
         ERROR_DEADLOCK,
+        ERROR_BROKEN,
         ERRORS_N,
 };
 
@@ -75,7 +80,7 @@ struct request {
         uint64_t session;
         uint64_t id; /* the daemon's own number, never used twice */
         enum method method;
-        const struct text *keys; /* add, extend, free, locks, waiters; duplicates are allowed */
+        const struct text *keys; /* add, extend, free, locks, waiters, break, why; duplicates are allowed */
         unsigned keys_n;         /* 0: all (free, locks, waiters) */
         uint32_t ttl_ms;
         int64_t retry_count; /* RETRY_FOR_EVER: no end */
@@ -86,6 +91,8 @@ struct request {
         uint64_t cancel_id; /* cancel: the id (above) of the request to be cancelled; 0: there is none */
         unsigned events;    /* subscribe: mask of enum notice_kind */
         struct text name;   /* hello; data NULL: left as it is */
+        bool off;           /* drain: take new locks again */
+        uint64_t target;    /* kill: a session */
 };
 
 /* What became of one key. */
@@ -121,6 +128,27 @@ enum vote_reason {
         VOTE_LATE,    /* it granted, but no validity was left */
 };
 
+/* What stands on a node under a key. */
+enum peek_value {
+        PEEK_ABSENT,
+        PEEK_OURS, /* the value of the lock that is held on this host */
+        PEEK_OTHER,
+        PEEK_OTHER_TYPE, /* no string, so nobody's lock */
+};
+
+#define PEEK_WORDS_MAX 200
+
+/* What one node said of a key, for `why`. */
+struct peek_seen {
+        enum vote_reason vote; /* GRANTED: it answered */
+        enum peek_value value;
+        uint64_t ttl_ms; /* 0: none */
+        uint64_t node_ms;
+        uint64_t at_ns;
+        uint64_t took_ns;
+        char words[PEEK_WORDS_MAX]; /* its facts, as in struct answer; or its error */
+};
+
 /* Who holds a key on this host. */
 struct holder {
         uint64_t session; /* 0: nobody on this host */
@@ -147,19 +175,24 @@ struct reply {
         size_t items_n;
         unsigned attempts;
         uint64_t waited_ms;
-        int64_t retries; /* LOCKED: the number that its message names */
-        const struct holder *holder;
+        int64_t retries;                /* LOCKED: the number that its message names */
+        const struct holder *holder;    /* LOCKED; kill, break: who lost it */
         const struct cycle_step *cycle; /* DEADLOCK */
         size_t cycle_n;
         const enum vote_reason *votes; /* NO_QUORUM: one for each node */
         unsigned votes_n;
+        struct text key;              /* why */
+        const struct peek_seen *seen; /* why: one for each node */
+        unsigned seen_n;
         bool cancelled;    /* cancel */
+        bool draining;     /* drain */
         const char *limit; /* LIMIT: the limit's name in the configuration */
         uint64_t limit_value;
 };
 
 enum lost_reason {
         LOST_EXPIRED,
+        LOST_BROKEN, /* by an administrator */
 };
 
 enum node_state {
@@ -189,12 +222,14 @@ enum command_kind {
         COMMAND_RELEASE,
         /* Of each key that has the item's value, the ttl is raised to the item's where it is below; each for itself. */
         COMMAND_RENEW,
+        /* Changes nothing: says whether the key of its one item has the item's value ("": nobody's). */
+        COMMAND_PEEK,
         COMMAND_KINDS_N,
 };
 
 struct command_item {
         struct text key;
-        const char *value; /* TOKEN_TEXT_LEN bytes and a NUL */
+        const char *value; /* TOKEN_TEXT_LEN bytes and a NUL; PEEK: or "" */
         uint32_t ttl_ms;   /* TAKE: the command's; RENEW: its own */
         bool heard;        /* RELEASE: the host itself listens there for the key's release */
 };
@@ -211,7 +246,8 @@ struct command {
 };
 
 enum answer_verdict {
-        ANSWER_GRANTED, /* TAKE, RENEW: done on this node. RELEASE: none of the values is there any more */
+        ANSWER_GRANTED, /* TAKE, RENEW: done on this node. RELEASE: none of the values is there any more. PEEK:
+                           answered */
         ANSWER_HELD,    /* TAKE: nothing was done; `taken` says which items stood in the way. RENEW: done for the
                            items not in `taken`, whose values are not there */
         ANSWER_ERROR,   /* the node refused; a part may have been done */
@@ -224,8 +260,10 @@ enum answer_verdict {
 struct answer {
         enum answer_verdict verdict;
         uint64_t taken;    /* HELD: bit i for item i. RELEASE: another host listened for item i, and was told */
-        uint64_t number;   /* TAKE, HELD: the longest ttl among the keys in the way, ms; 0 where one has none.
+        uint64_t number;   /* TAKE, HELD; PEEK: the longest ttl among the keys in the way, ms; 0 where one has none.
                               RELEASE: how many keys were deleted */
         uint64_t node_ms;  /* the node's own clock, Unix ms; 0 where it did not say */
         const char *error; /* ERROR: the node's words; borrowed; else NULL */
+        enum peek_value peek;
+        const char *facts; /* PEEK: of the node itself, "name:value name:value ..."; borrowed; NULL: none */
 };

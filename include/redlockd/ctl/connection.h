@@ -16,9 +16,10 @@ struct connection {
         json_int_t last_id;
 };
 
-#define CONNECTION_LINE_MAX (256ul * 1024 * 1024) /* bytes of one message: `locks` of a busy daemon is long */
+#define CONNECTION_LINE_MAX  (256ul * 1024 * 1024) /* bytes of one message: `locks` of a busy daemon is long */
+#define CONNECTION_ANSWER_MS 5000                  /* how long a daemon may take for what it can answer at once */
 
-/* Returns 0 or negative errno. */
+/* Returns 0 or negative errno; -ETIMEDOUT where the daemon has taken nobody in for CONNECTION_ANSWER_MS. */
 int connection_open(struct connection *c, const char *path);
 void connection_close(struct connection *c);
 
@@ -31,9 +32,14 @@ int connection_send(struct connection *c, const char *method, json_t *params, js
  */
 int connection_next(struct connection *c, json_t **ret_message);
 
-/* Sends one request and waits for its answer: {"result"} or {"error"}. Takes over `params`. Returns 0 or negative
- * errno. */
-int connection_call(struct connection *c, const char *method, json_t *params, json_t **ret_message);
+/*
+ * Sends one request and waits for its answer, {"result"} or {"error"}, timeout_ms at most (-1: for ever). Takes over
+ * `params`. Returns 0 or negative errno, -ETIMEDOUT too.
+ */
+int connection_call(struct connection *c, const char *method, json_t *params, int timeout_ms, json_t **ret_message);
+
+/* What went wrong, in words. */
+const char *connection_strerror(int r);
 
 /* Whether a message is the answer to a request. */
 bool connection_answers(const json_t *message, json_int_t id);

@@ -25,7 +25,7 @@ enum daemon_state {
         DAEMON_CLOSING,  /* sessions end, then the nodes; the loop runs out */
 };
 
-#define DAEMON_LIMITS_N 9 /* of hello's `limits` */
+#define DAEMON_LIMITS_N 11 /* of hello's `limits` */
 
 struct daemon {
         uv_loop_t loop;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The commands first, in the order of enum command_kind. */
 enum redis_owed_kind {
         REDIS_OWED_COMMAND, /* of the engine */
         REDIS_OWED_AUTH,

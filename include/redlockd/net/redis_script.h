@@ -14,6 +14,8 @@
  *      RENEW    KEYS the keys, ARGV for each key its value and its ttl_ms
  *               {1, 0, node ms}              done for all
  *               {0, 0, node ms, index, ...}  but for these
+ *      PEEK     KEYS the key, ARGV our value of it
+ *               {enum peek_value, ttl or 0, node ms, facts}
  */
 #include "redlockd/base/buffer.h"
 #include "redlockd/core/types.h"

@@ -40,6 +40,10 @@ struct config {
                         key_bytes_max, locks_per_session_max;
         } limits;
         struct {
+                char **admin_groups; /* NULL where there are none */
+                unsigned admin_groups_n;
+        } access;
+        struct {
                 char *level; /* "error", "warn", "info", "debug" */
         } log;
         struct {

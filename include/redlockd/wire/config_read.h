@@ -60,6 +60,9 @@ int config_read_nodes(struct config_reading *rd, const struct config_member *mem
 /* Gives the configuration other nodes (owned from now on), and frees those it had. */
 void config_set_nodes(struct config *c, struct config_node *nodes, unsigned n);
 
+/* Likewise its admin groups. */
+void config_set_admin_groups(struct config *c, char **names, unsigned n);
+
 /* Gives it the `memory:` node. Returns 0 or -ENOMEM. */
 int config_default_nodes(struct config *c);
 

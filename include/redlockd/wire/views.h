@@ -20,4 +20,6 @@ json_t *views_sessions(const struct reply_context *context);
 json_t *views_locks(const struct reply_context *context, const struct reply *reply);
 json_t *views_waiters(const struct reply_context *context, const struct reply *reply);
 
+json_t *views_why(const struct reply_context *context, const struct reply *reply);
+
 const char *views_state_name(enum node_state state);
