@@ -168,6 +168,9 @@ static int call_new(struct engine *e, struct session *s, const struct request *r
         c->retry_jitter_ms = request->retry_jitter_ms;
         c->wait_ms = request->wait_ms;
         c->strict = request->strict;
+        c->auto_extend = request->auto_extend;
+        c->max_hold_ms = request->max_hold_ms;
+        c->lock_delay_ms = request->lock_delay_ms;
         if (all) {
                 call_claim_all(c);
         } else if (call_claim_keys(e, c, request) < 0) {

@@ -81,6 +81,22 @@ static void engine_forget_popped(struct engine *e)
         e->popped_resource = resource_unref(e, e->popped_resource);
 }
 
+/* Keys that stay taken after their sessions: their ttl ends them. */
+static void engine_end_delays(struct engine *e)
+{
+        struct map_link *link, *next;
+
+        for (link = map_any(&e->resources); link; link = next) {
+                struct resource *r = resource_ref_known(container_of(link, struct resource, link));
+
+                if (r->holder)
+                        lock_leave(e, r->holder);
+                lease_flush_idle(e);
+                next = map_after(&e->resources, link);
+                resource_unref(e, r);
+        }
+}
+
 struct engine *engine_free(struct engine *e)
 {
         struct map_link *link;
@@ -89,7 +105,10 @@ struct engine *engine_free(struct engine *e)
         if (!e)
                 return NULL;
         engine_forget_popped(e);
-        assert(e->sessions.n == 0 && e->rounds.n == 0 && TAILQ_EMPTY(&e->release_due));
+        assert(e->sessions.n == 0 && e->rounds.n == 0);
+        engine_end_delays(e);
+        while ((l = TAILQ_FIRST(&e->release_due)))
+                lease_forget(e, l);
         while ((l = TAILQ_FIRST(&e->release_later)))
                 lease_forget(e, l);
         while ((link = map_any(&e->resources)))
@@ -282,14 +301,15 @@ void engine_step(struct engine *e, const struct event *ev)
         engine_review_drain(e);
 }
 
-static void engine_pop_lost(struct engine *e, struct lock *l, struct effect *ret_effect)
+static void engine_pop_lock_notice(struct engine *e, struct lock *l, enum notice_kind kind, struct effect *ret_effect)
 {
         e->popped_lock = l;
         ret_effect->kind = EFFECT_NOTICE;
-        ret_effect->notice = (struct notice){ .session = l->lost_session,
-                                              .kind = NOTICE_LOST,
+        ret_effect->notice = (struct notice){ .session = l->told_session,
+                                              .kind = kind,
                                               .key = resource_key(l->resource),
                                               .value = l->value,
+                                              .valid_until_ns = l->valid_until_ns,
                                               .lost = l->lost };
 }
 
@@ -318,7 +338,10 @@ static bool engine_pop_from(struct engine *e, struct outgoing *out, struct effec
                 *ret_effect = (struct effect){ .kind = EFFECT_REPLY, .reply = c->reply };
                 return false;
         case OUTGOING_LOST:
-                engine_pop_lost(e, container_of(out, struct lock, lost_out), ret_effect);
+                engine_pop_lock_notice(e, container_of(out, struct lock, lost_out), NOTICE_LOST, ret_effect);
+                return false;
+        case OUTGOING_EXPIRING:
+                engine_pop_lock_notice(e, container_of(out, struct lock, expiring_out), NOTICE_EXPIRING, ret_effect);
                 return false;
         case OUTGOING_STOPPING:
                 s = container_of(out, struct session, stopping_out);

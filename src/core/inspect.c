@@ -93,7 +93,8 @@ void inspect_locks(const struct engine *e, uint64_t now_ns, uint64_t session, st
         struct lock *l;
 
         if (key.data) {
-                if (only && only->holder && (session == 0 || only->holder->session->id == session))
+                if (only && only->holder && only->holder->state == LOCK_HELD &&
+                    (session == 0 || only->holder->session->id == session))
                         inspect_lock(now_ns, only->holder, fn, userdata);
                 return;
         }

@@ -3,7 +3,8 @@
  *
  *                    won             its end is near              asked for again, freed,
  *      TAKING ---------------> HELD ------------------> LAPSED --- end of the session ---> GONE
- *         |                     |                                                            ^
+ *         |                     | |                                                          ^
+ *         |                     | +--- end of the session, with a delay ---> DELAYED --------+
  *         |  lost, cancelled    |  freed, end of the session                                 |
  *         +---------------------+------------------------------------------------------------+
  *
@@ -15,6 +16,7 @@
 
 #include "redlockd/base/mem.h"
 #include "redlockd/core/lease.h"
+#include "redlockd/core/renew.h"
 #include "redlockd/core/resource.h"
 #include "redlockd/core/session.h"
 
@@ -23,8 +25,9 @@
 
 static const uint8_t lock_moves[] = {
         [LOCK_TAKING] = 1 << LOCK_HELD | 1 << LOCK_GONE,
-        [LOCK_HELD] = 1 << LOCK_LAPSED | 1 << LOCK_GONE,
+        [LOCK_HELD] = 1 << LOCK_LAPSED | 1 << LOCK_DELAYED | 1 << LOCK_GONE,
         [LOCK_LAPSED] = 1 << LOCK_GONE,
+        [LOCK_DELAYED] = 1 << LOCK_GONE,
         [LOCK_GONE] = 0,
 };
 
@@ -50,6 +53,7 @@ int lock_new(struct engine *e, struct session *s, struct lease *lease, struct lo
         ++s->taking_n;
         l->lease = lease;
         l->end.kind = DEADLINE_LOCK;
+        l->hold_end_ns = UINT64_MAX;
         if (lease->state == LEASE_KEPT) {
                 token_draw(e, l->value);
                 lease_unlist(e, lease);
@@ -64,6 +68,7 @@ static void lock_free(struct engine *e, struct lock *l)
 {
         assert(l->state == LOCK_GONE && !l->lease);
         outgoing_unlink(e, &l->lost_out);
+        outgoing_unlink(e, &l->expiring_out);
         heap_clear(&e->deadlines, &l->end);
         heap_release(&e->deadlines);
         resource_unref(e, l->resource);
@@ -99,12 +104,28 @@ static uint64_t lock_lapse_ns(const struct lock *l)
         return l->valid_until_ns - margin_ms * NS_PER_MS;
 }
 
+/* When less than a third of its ttl is left, and it should have been renewed twice over. */
+static uint64_t lock_expiring_ns(const struct lock *l)
+{
+        return l->valid_until_ns - l->ttl_ms * NS_PER_MS / 3;
+}
+
+static bool lock_should_be_renewed(const struct lock *l)
+{
+        return l->auto_extend && l->valid_until_ns < l->hold_end_ns;
+}
+
 void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns)
 {
         assert(l->state == LOCK_HELD && valid_until_ns <= l->lease->valid_until_ns);
         l->ttl_ms = ttl_ms;
-        l->valid_until_ns = valid_until_ns;
-        heap_set(&e->deadlines, &l->end, lock_lapse_ns(l));
+        l->valid_until_ns = valid_until_ns < l->hold_end_ns ? valid_until_ns : l->hold_end_ns;
+        l->expiring = lock_should_be_renewed(l) && e->now_ns >= lock_expiring_ns(l);
+        if (lock_should_be_renewed(l) && !l->expiring)
+                heap_set(&e->deadlines, &l->end, lock_expiring_ns(l));
+        else
+                heap_set(&e->deadlines, &l->end, lock_lapse_ns(l));
+        renew_review(e, l->resource);
 }
 
 void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns)
@@ -142,20 +163,58 @@ static void lock_open(struct engine *e, struct lock *l)
         resource_wake(e, l->resource);
 }
 
+static void lock_tell(struct engine *e, struct lock *l, enum notice_kind notice, struct outgoing *out,
+                      enum outgoing_kind kind)
+{
+        if (!(l->session->events & notice) || out->linked)
+                return;
+        lock_ref(l);
+        l->told_session = l->session->id;
+        outgoing_link(e, out, kind);
+}
+
 static void lock_lapse(struct engine *e, struct lock *l, enum lost_reason reason)
 {
         lock_move(l, LOCK_LAPSED);
         l->lost = reason;
         --e->held_n;
-        e->counters.expired += reason == LOST_EXPIRED;
+        e->counters.expired += reason != LOST_BROKEN;
+        e->counters.lost += reason == LOST_NO_QUORUM;
         session_unlink_held(l->session, l);
         session_search_again(l->session);
-        if (l->session->events & NOTICE_LOST) {
-                lock_ref(l);
-                l->lost_session = l->session->id;
-                outgoing_link(e, &l->lost_out, OUTGOING_LOST);
-        }
+        lock_tell(e, l, NOTICE_LOST, &l->lost_out, OUTGOING_LOST);
         session_link_lapsed(e, l->session, l);
+}
+
+/* Its validity is nearly over, and nothing has come in between. */
+static enum lost_reason lock_lapse_reason(const struct lock *l)
+{
+        if (l->valid_until_ns == l->hold_end_ns)
+                return LOST_MAX_HOLD;
+        return l->auto_extend ? LOST_NO_QUORUM : LOST_EXPIRED;
+}
+
+void lock_lose(struct engine *e, struct lock *l)
+{
+        lock_lapse(e, l, LOST_NO_QUORUM);
+        heap_set(&e->deadlines, &l->end, l->valid_until_ns);
+}
+
+void lock_end(struct engine *e, struct lock *l)
+{
+        uint64_t end_ns = e->now_ns + l->delay_ms * NS_PER_MS;
+
+        lock_silence(e, l);
+        if (l->delay_ms == 0) {
+                lock_leave(e, l);
+                return;
+        }
+        lock_move(l, LOCK_DELAYED);
+        --e->held_n;
+        session_unlink_held(l->session, l);
+        map_unlink(&e->locks, &l->link);
+        l->session = NULL;
+        heap_set(&e->deadlines, &l->end, end_ns < l->valid_until_ns ? end_ns : l->valid_until_ns);
 }
 
 void lock_break(struct engine *e, struct lock *l)
@@ -167,16 +226,31 @@ void lock_break(struct engine *e, struct lock *l)
 
 void lock_silence(struct engine *e, struct lock *l)
 {
-        if (!l->lost_out.linked)
-                return;
-        outgoing_unlink(e, &l->lost_out);
-        lock_unref(e, l);
+        struct outgoing *outs[] = { &l->lost_out, &l->expiring_out };
+        unsigned i, told = 0;
+
+        for (i = 0; i < 2; ++i) {
+                told += outs[i]->linked;
+                outgoing_unlink(e, outs[i]);
+        }
+        while (told-- > 0)
+                lock_unref(e, l);
 }
 
 void lock_on_deadline(struct engine *e, struct lock *l)
 {
+        if (l->state == LOCK_DELAYED) {
+                lock_leave(e, l);
+                return;
+        }
+        if (l->state == LOCK_HELD && lock_should_be_renewed(l) && !l->expiring && e->now_ns < lock_lapse_ns(l)) {
+                l->expiring = true;
+                lock_tell(e, l, NOTICE_EXPIRING, &l->expiring_out, OUTGOING_EXPIRING);
+                heap_set(&e->deadlines, &l->end, lock_lapse_ns(l));
+                return;
+        }
         if (l->state == LOCK_HELD) {
-                lock_lapse(e, l, LOST_EXPIRED);
+                lock_lapse(e, l, lock_lapse_reason(l));
                 if (e->now_ns < l->valid_until_ns) {
                         heap_set(&e->deadlines, &l->end, l->valid_until_ns);
                         return;

@@ -5,8 +5,11 @@
  *                    ^                                                                    lost: never again
  *                    +---- RENEW_RETRY_MS ------------------------------------------------ not known
  *
- * Wanted is a lease that is held here while another session is next in the queue for it. The ttl is what that session
- * asked for: a dead daemon costs those behind it one ttl, whoever's.
+ * A lease is wanted by its lock, if that is to be renewed: when a third of its ttl has passed. And by the session that
+ * is next in the queue for it: while less than LEASE_RENEW_PERCENT of what that session asked for is left. The ttl is
+ * the longer one of the two: a dead daemon costs those behind it one ttl, whoever's.
+ *
+ * A quorum that does not have the lease any more ends its lock at once: it is never brought back to life.
  */
 #include "redlockd/core/renew.h"
 
@@ -29,19 +32,50 @@ bool renew_is_fresh(const struct engine *e, const struct lease *l, uint32_t ttl_
                l->valid_until_ns - e->now_ns >= percent_of_validity_ns(e, ttl_ms, LEASE_PASS_PERCENT);
 }
 
-/* The session that is next after the holder waits with this ttl; 0: nobody does. */
-static uint32_t renew_wanted_ttl_ms(const struct resource *r)
+/* What is wanted of a lease: a ttl (0: nothing), from `at_ns` on. */
+struct renew_want {
+        uint32_t ttl_ms;
+        uint64_t at_ns;
+};
+
+static void want(struct renew_want *w, uint32_t ttl_ms, uint64_t at_ns)
+{
+        if (w->ttl_ms == 0 || at_ns < w->at_ns)
+                w->at_ns = at_ns;
+        if (ttl_ms > w->ttl_ms)
+                w->ttl_ms = ttl_ms;
+}
+
+/* The session that is next after the holder, if it waits; or NULL. */
+static const struct call *renew_next_call(const struct resource *r)
 {
         struct claim *claim;
 
-        if (!r->lease || r->lease->lost || !r->holder)
-                return 0;
         TAILQ_FOREACH (claim, &r->queue, entry) {
                 if (claim->call->session == r->holder->session)
                         continue;
-                return claim->call->state == CALL_WAITING ? claim->call->ttl_ms : 0;
+                return claim->call->state == CALL_WAITING ? claim->call : NULL;
         }
-        return 0;
+        return NULL;
+}
+
+static struct renew_want renew_wanted(const struct engine *e, const struct resource *r)
+{
+        struct renew_want w = { 0 };
+        const struct call *next;
+        const struct lock *l;
+
+        if (!r->lease || r->lease->lost || !r->holder)
+                return w;
+        l = r->holder;
+        if (l->state == LOCK_HELD && l->auto_extend && l->valid_until_ns < l->hold_end_ns)
+                want(&w, l->ttl_ms,
+                     l->valid_until_ns - percent_of_validity_ns(e, l->ttl_ms, 100) + l->ttl_ms * NS_PER_MS / 3);
+        next = renew_next_call(r);
+        if (next)
+                want(&w, next->ttl_ms,
+                     r->lease->valid_until_ns - percent_of_validity_ns(e, next->ttl_ms, LEASE_RENEW_PERCENT));
+        return w;
 }
 
 static void renew_set_due(struct engine *e, struct lease *l)
@@ -54,20 +88,16 @@ static void renew_set_due(struct engine *e, struct lease *l)
 
 void renew_review(struct engine *e, struct resource *r)
 {
-        uint32_t ttl_ms = renew_wanted_ttl_ms(r);
-        uint64_t left_ns;
+        struct renew_want w = renew_wanted(e, r);
 
         if (!r->lease || r->lease->renewing)
                 return;
-        if (ttl_ms == 0) {
+        if (w.ttl_ms == 0)
                 heap_clear(&e->deadlines, &r->lease->renewal);
-                return;
-        }
-        left_ns = percent_of_validity_ns(e, ttl_ms, LEASE_RENEW_PERCENT);
-        if (r->lease->valid_until_ns <= e->now_ns + left_ns)
+        else if (w.at_ns <= e->now_ns)
                 renew_set_due(e, r->lease);
         else
-                heap_set(&e->deadlines, &r->lease->renewal, r->lease->valid_until_ns - left_ns);
+                heap_set(&e->deadlines, &r->lease->renewal, w.at_ns);
 }
 
 void renew_on_deadline(struct engine *e, struct lease *l)
@@ -92,7 +122,7 @@ static unsigned renew_gather(struct engine *e, struct lease **ret_leases, uint32
 
         while (n < KEYS_PER_ROUND_MAX && (l = TAILQ_FIRST(&e->renew_due))) {
                 renew_unlist(e, l);
-                ret_ttls_ms[n] = renew_wanted_ttl_ms(l->resource);
+                ret_ttls_ms[n] = renew_wanted(e, l->resource).ttl_ms;
                 if (ret_ttls_ms[n] == 0)
                         continue;
                 l->renewing = true;
@@ -123,25 +153,43 @@ void renew_flush(struct engine *e)
         }
 }
 
-void renew_on_won(struct engine *e, struct lease *l, uint64_t valid_until_ns)
+void renew_on_won(struct engine *e, struct lease *l, uint64_t started_ns, uint32_t ttl_ms)
 {
+        struct lock *lock = l->resource->holder;
+        uint64_t end_ns;
+
         l->renewing = false;
         if (l->state != LEASE_KEPT)
                 return;
-        lease_renew(l, valid_until_ns);
-        renew_review(e, l->resource);
+        lease_renew(l, validity_end_ns(started_ns, ttl_ms, e->options.drift_factor));
+        if (!lock || lock->state != LOCK_HELD || !lock->auto_extend) {
+                renew_review(e, l->resource);
+                return;
+        }
+        end_ns = validity_end_ns(started_ns, lock->ttl_ms, e->options.drift_factor);
+        if (end_ns > l->valid_until_ns)
+                end_ns = l->valid_until_ns;
+        if (end_ns < lock->valid_until_ns)
+                end_ns = lock->valid_until_ns;
+        lock_extend(e, lock, lock->ttl_ms, end_ns);
+        ++e->counters.extended;
 }
 
 void renew_on_lost(struct engine *e, struct lease *l)
 {
-        (void)e;
+        struct lock *lock = l->resource->holder;
+
         l->renewing = false;
+        if (l->state != LEASE_KEPT)
+                return;
         l->lost = true;
+        if (lock && lock->state == LOCK_HELD)
+                lock_lose(e, lock);
 }
 
 void renew_on_failed(struct engine *e, struct lease *l)
 {
         l->renewing = false;
-        if (l->state == LEASE_KEPT && renew_wanted_ttl_ms(l->resource) > 0)
+        if (l->state == LEASE_KEPT && renew_wanted(e, l->resource).ttl_ms > 0)
                 heap_set(&e->deadlines, &l->renewal, e->now_ns + RENEW_RETRY_MS * NS_PER_MS);
 }

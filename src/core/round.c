@@ -251,7 +251,6 @@ static void round_note_release(struct engine *e, struct round *r, unsigned node,
 /* Each lease is won by a quorum of nodes that still have it, and lost by one of nodes that do not. */
 static void round_note_renewal(struct engine *e, struct round *r, unsigned node, const struct answer *answer)
 {
-        uint64_t valid_until_ns;
         unsigned i;
 
         if (r->decided || (answer->verdict != ANSWER_GRANTED && answer->verdict != ANSWER_HELD))
@@ -266,9 +265,8 @@ static void round_note_renewal(struct engine *e, struct round *r, unsigned node,
                 if (item->settled)
                         continue;
                 if ((unsigned)__builtin_popcount(item->renewed) >= quorum_of(e->options.nodes_n)) {
-                        valid_until_ns = validity_end_ns(r->started_ns, item->ttl_ms, e->options.drift_factor);
                         item->settled = true;
-                        renew_on_won(e, item->lease, valid_until_ns);
+                        renew_on_won(e, item->lease, r->started_ns, item->ttl_ms);
                 } else if ((unsigned)__builtin_popcount(item->missing) >= quorum_of(e->options.nodes_n)) {
                         item->settled = true;
                         renew_on_lost(e, item->lease);

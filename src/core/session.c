@@ -55,7 +55,7 @@ void session_end(struct engine *e, struct session *s)
                 call_cancel(e, TAILQ_FIRST(&s->calls), ERROR_CANCELLED);
         e->counters.disconnect_releases += s->held_n;
         while ((l = TAILQ_FIRST(&s->held)))
-                lock_leave(e, l);
+                lock_end(e, l);
         while ((l = TAILQ_FIRST(&s->lapsed))) {
                 lock_silence(e, l);
                 lock_leave(e, l);

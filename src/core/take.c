@@ -402,6 +402,9 @@ static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t 
                         outcome = OUTCOME_REACQUIRED;
                 else
                         outcome = OUTCOME_ACQUIRED;
+                l->auto_extend = c->auto_extend;
+                l->hold_end_ns = c->max_hold_ms ? e->now_ns + c->max_hold_ms * NS_PER_MS : UINT64_MAX;
+                l->delay_ms = c->lock_delay_ms;
                 lock_grant(e, l, c->ttl_ms, valid_until_ns);
                 ++e->counters.granted;
         } else {
@@ -453,7 +456,8 @@ static uint64_t take_not_before_ns(const struct engine *e, struct call *c)
                 const struct lock *l = r->holder;
                 uint64_t until_ns = 0;
 
-                if (c->counted && l && l->state == LOCK_LAPSED && l->session == c->session)
+                if (c->counted && l && l->state == LOCK_LAPSED && l->session == c->session &&
+                    l->valid_until_ns <= e->now_ns + LOCK_LAPSE_MARGIN_MAX_MS * NS_PER_MS)
                         until_ns = l->valid_until_ns;
                 else if (!last && !claim_blocked(e, &c->claims[i]))
                         until_ns = turn_yields_until_ns(r);

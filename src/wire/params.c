@@ -11,8 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define EXACT_REAL_MAX   9007199254740991.0 /* 2^53 - 1: no other integer is rounded to one up to here */
-#define NOT_YET_RANGE_MS 86400000
+#define EXACT_REAL_MAX 9007199254740991.0 /* 2^53 - 1: no other integer is rounded to one up to here */
+#define HOLD_MAX_MS    86400000           /* of maxHold and lockDelay: a day */
 
 struct params {
         struct wire_request *out;
@@ -213,25 +213,30 @@ static int read_strict(struct params *p, const char *name, const json_t *value)
         return 0;
 }
 
-static int params_not_yet(struct params *p, const char *name)
-{
-        return params_refuse(p, name, "is not supported by this version yet");
-}
-
 static int read_auto_extend(struct params *p, const char *name, const json_t *value)
 {
         if (!json_is_boolean(value))
                 return params_refuse(p, name, "must be true or false");
-        return json_is_true(value) ? params_not_yet(p, name) : 0;
+        p->out->request.auto_extend = json_is_true(value);
+        return 0;
 }
 
-static int read_not_yet_ms(struct params *p, const char *name, const json_t *value)
+static int read_max_hold(struct params *p, const char *name, const json_t *value)
 {
         int64_t number;
 
-        if (!params_range(p, name, value, 0, NOT_YET_RANGE_MS, &number))
-                return 0;
-        return number > 0 ? params_not_yet(p, name) : 0;
+        if (params_range(p, name, value, 0, HOLD_MAX_MS, &number))
+                p->out->request.max_hold_ms = (uint64_t)number;
+        return 0;
+}
+
+static int read_lock_delay(struct params *p, const char *name, const json_t *value)
+{
+        int64_t number;
+
+        if (params_range(p, name, value, 0, HOLD_MAX_MS, &number))
+                p->out->request.lock_delay_ms = (uint64_t)number;
+        return 0;
 }
 
 static int read_cancel_id(struct params *p, const char *name, const json_t *value)
@@ -346,8 +351,8 @@ static const struct param params_known[] = {
         { "wait", ADD | EXTEND, read_wait },
         { "strict", EXTEND, read_strict },
         { "autoExtend", ADD, read_auto_extend },
-        { "maxHold", ADD, read_not_yet_ms },
-        { "lockDelay", ADD, read_not_yet_ms },
+        { "maxHold", ADD, read_max_hold },
+        { "lockDelay", ADD, read_lock_delay },
         { "id", 1u << METHOD_CANCEL, read_cancel_id },
         { "events", 1u << METHOD_SUBSCRIBE, read_events },
         { "name", HELLO, read_name },

@@ -401,13 +401,27 @@ int reply_print_error(struct buffer *out, const char *id, const struct wire_erro
 
 static json_t *reply_notice_lost(const struct notice *notice)
 {
-        static const char *const reasons[] = { [LOST_EXPIRED] = "EXPIRED", [LOST_BROKEN] = "BROKEN" };
+        static const char *const reasons[] = { [LOST_EXPIRED] = "EXPIRED",
+                                               [LOST_NO_QUORUM] = "NO_QUORUM",
+                                               [LOST_MAX_HOLD] = "MAX_HOLD",
+                                               [LOST_BROKEN] = "BROKEN" };
         json_t *value = json_object();
         int r = 0;
 
         r |= json_object_set_new(value, "key", codec_key(notice->key));
         r |= json_object_set_new(value, "value", codec_string(notice->value));
         r |= json_object_set_new(value, "reason", json_string(reasons[notice->lost]));
+        return codec_finish(value, r);
+}
+
+static json_t *reply_notice_expiring(const struct reply_context *context, const struct notice *notice)
+{
+        json_t *value = json_object();
+        int r = 0;
+
+        r |= json_object_set_new(value, "key", codec_key(notice->key));
+        r |= json_object_set_new(value, "validity",
+                                 codec_number(views_ms_until(notice->valid_until_ns, context->now_ns)));
         return codec_finish(value, r);
 }
 
@@ -434,7 +448,9 @@ int reply_print_notice(struct buffer *out, const struct reply_context *context, 
                 return reply_append(out, BEFORE_NAME, "stopping", "\",\"params\":", json_object());
         case NOTICE_NODE:
                 return reply_append(out, BEFORE_NAME, "node", "\",\"params\":", reply_notice_node(context, notice));
-        case NOTICE_EXPIRING: /* nothing is renewed yet, so nothing fails to be */
+        case NOTICE_EXPIRING:
+                return reply_append(out, BEFORE_NAME, "expiring",
+                                    "\",\"params\":", reply_notice_expiring(context, notice));
         case NOTICE_DEFAULT:
                 break;
         }

@@ -460,13 +460,6 @@ def test_subscribe_answers_with_the_map(client):
 # --- what has an issue of its own -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name, value", [("autoExtend", True), ("maxHold", 1000), ("lockDelay", 1000)])
-def test_options_that_this_version_cannot_keep_are_refused(client, name, value):
-    error = client.fails("INVALID_PARAMS", "add", keys="k", **{name: value})
-    assert error.data["path"] == name
-    assert client.list() == {}
-
-
 def test_release_on_exit_is_refused_in_this_version(client):
     assert client.fails("INVALID_PARAMS", "hello", releaseOn="exit").data["path"] == "releaseOn"
     assert client.call("hello", releaseOn="disconnect")["session"] > 0

@@ -56,7 +56,10 @@ static struct request request_of(enum method method, struct ask ask)
                                                               : 200,
                                  .retry_delay_ms = ask.delay_ms ? ask.delay_ms : 100,
                                  .wait_ms = ask.wait_ms ? ask.wait_ms : WAIT_NONE,
-                                 .strict = ask.strict };
+                                 .strict = ask.strict,
+                                 .auto_extend = ask.renewed,
+                                 .max_hold_ms = ask.hold_ms,
+                                 .lock_delay_ms = ask.delay_ms_at_end };
 }
 
 uint64_t story_add(struct world *w, unsigned session, const char *keys, struct ask ask)

@@ -15,6 +15,8 @@ struct ask {
         uint64_t delay_ms; /* 0: 100; no jitter */
         uint64_t wait_ms;  /* 0: no cap */
         bool strict;
+        bool renewed; /* autoExtend */
+        uint64_t hold_ms, delay_ms_at_end;
 };
 
 /* A world of its own for each story; NULL where it could not be made. */

@@ -93,6 +93,11 @@ static void ask_to_take(struct life *l, unsigned session, enum method method)
                 r.retry_delay_ms = r.retry_jitter_ms = 0;
         r.wait_ms = chance(l, 300) ? draw(l, 500) : WAIT_NONE;
         r.strict = method == METHOD_EXTEND && chance(l, 300);
+        r.auto_extend = method == METHOD_ADD && chance(l, 200);
+        if (method == METHOD_ADD && chance(l, 50))
+                r.max_hold_ms = 1 + draw(l, 2 * l->ttl_max_ms);
+        if (method == METHOD_ADD && chance(l, 50))
+                r.lock_delay_ms = 1 + draw(l, 200);
         l->requests[l->requests_n++ % 64] = world_request(l->w, session, r);
 }
 
@@ -126,6 +131,14 @@ static void ask_something(struct life *l)
         } else {
                 r.method = METHOD_HELLO + (unsigned)draw(l, METHODS_N - METHOD_HELLO);
         }
+        if (r.method == METHOD_DRAIN)
+                return; /* a life is drained in its own time */
+        if (r.method == METHOD_BREAK || r.method == METHOD_WHY) {
+                pick_keys(l, keys);
+                r.keys_n = 1;
+        }
+        if (r.method == METHOD_KILL)
+                r.target = chance(l, 200) ? pick_session(l) : 0;
         world_request(l->w, session, r);
 }
 

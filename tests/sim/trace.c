@@ -200,7 +200,9 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
 
 void trace_lost(struct trace *t, uint64_t now_ns, const struct notice *n)
 {
+        static const char *const reasons[] = { "EXPIRED", "NO_QUORUM", "MAX_HOLD", "BROKEN" };
+
         if (t)
                 trace_line(t, now_ns, "%s < lost %.*s#%u %s", trace_name(n->session), (int)n->key.len, n->key.data,
-                           trace_token(t, n->value), n->lost == LOST_BROKEN ? "BROKEN" : "EXPIRED");
+                           trace_token(t, n->value), reasons[n->lost]);
 }

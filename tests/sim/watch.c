@@ -6,6 +6,7 @@
  */
 #include "sim/watch.h"
 
+#include "redlockd/core/inspect.h"
 #include "redlockd/core/quorum.h"
 #include "redlockd/core/renew.h"
 #include "redlockd/core/validity.h"
@@ -21,7 +22,10 @@
 struct belief {
         unsigned session; /* 0: nobody believes in the key */
         uint64_t until_ns;
-        uint64_t valid_until_ns; /* the same on the host's clock */
+        uint64_t valid_until_ns;   /* the same on the host's clock */
+        uint64_t renewed_until_ns; /* if every renewal that was asked for was won */
+        bool auto_extend;
+        uint64_t delay_ms;
         char value[TOKEN_TEXT_LEN + 1];
 };
 
@@ -33,6 +37,8 @@ struct asked {
         uint32_t frees; /* mask: its session does not rely on them any more */
         uint64_t wait_ms, budget_ms;
         uint32_t ttl_ms;
+        bool auto_extend;
+        uint64_t hold_ms, delay_ms;
         uint64_t turn_ns; /* when the last of the session's earlier requests for its keys was answered */
         bool answered;
 };
@@ -41,7 +47,8 @@ struct watch {
         bool wild;
         struct world *world;
         struct belief beliefs[WATCH_KEYS_MAX];
-        struct asked *asked; /* by id - 1 */
+        uint64_t delayed_until_ns[WATCH_KEYS_MAX]; /* nobody may have the key before */
+        struct asked *asked;                       /* by id - 1 */
         size_t asked_n, asked_size;
         size_t first_open; /* all before it are answered */
         bool ended[WATCH_SESSIONS_MAX], closed[WATCH_SESSIONS_MAX];
@@ -178,7 +185,7 @@ static uint64_t waits_for(const struct watch *w, const struct asked *a)
         for (key = 0; key < WATCH_KEYS_MAX; ++key) {
                 const struct belief *b = &w->beliefs[key];
 
-                if (!(a->keys & 1u << key) || (b->session == a->session && b->until_ns > w->world->now_ns))
+                if (!(a->keys & 1u << key) || (b->session == a->session && b->renewed_until_ns > w->world->now_ns))
                         continue;
                 if (freed_since(w, a->session, key, a->id))
                         continue; /* it may hold it yet: that is done after this request */
@@ -234,11 +241,16 @@ static void watch_on_request(void *userdata, const struct request *r)
                              .session = (unsigned)r->session,
                              .method = r->method,
                              .wait_ms = r->wait_ms,
-                             .ttl_ms = r->ttl_ms };
+                             .ttl_ms = r->ttl_ms,
+                             .auto_extend = r->auto_extend,
+                             .hold_ms = r->max_hold_ms,
+                             .delay_ms = r->lock_delay_ms };
         ++w->counts.requests;
         check_deadlock(w);
-        for (i = 0; i < r->keys_n; ++i)
+        for (i = 0; i < r->keys_n && r->method <= METHOD_RESET; ++i)
                 a->keys |= 1u << watch_number(r->keys[i]);
+        if (r->method == METHOD_BREAK)
+                w->beliefs[watch_number(r->keys[0])].session = 0; /* its holder is told */
         if (r->method == METHOD_FREE || r->method == METHOD_RESET)
                 watch_free_keys(w, a, r->keys_n == 0);
         a->budget_ms = r->retry_count < 0 ? UINT64_MAX
@@ -264,9 +276,42 @@ static void check_fresh(struct watch *w, const char *value)
         memcpy(w->tokens[w->tokens_n++].value, value, TOKEN_TEXT_LEN + 1);
 }
 
+struct seen_lock {
+        uint64_t session;
+};
+
+static void see_lock(void *userdata, const struct inspect_lock *lock)
+{
+        ((struct seen_lock *)userdata)->session = lock->session;
+}
+
+/* What the other hosts show as held: a renewed lock is held for longer than its reply said. */
+static void check_shown(struct watch *w, const struct reply *r, unsigned key)
+{
+        struct seen_lock seen;
+        unsigned host;
+
+        for (host = 1; host <= w->world->options.hosts_n && !w->wild; ++host) {
+                if (host == host_of(w, r->session))
+                        continue;
+                seen.session = 0;
+                inspect_locks(w->world->hosts[host - 1].engine, world_host_ns(w->world, host, w->world->now_ns), 0,
+                              text_of(watch_key(key)), see_lock, &seen);
+                if (seen.session)
+                        violated(w, "exclusion: h%u shows %s as held by %s, and it goes to %s", host, watch_key(key),
+                                 trace_name(seen.session), trace_name(r->session));
+        }
+}
+
 static void check_exclusion(struct watch *w, const struct reply *r, unsigned key)
 {
         const struct belief *b = &w->beliefs[key];
+
+        check_shown(w, r, key);
+        if (!w->wild && w->world->now_ns < w->delayed_until_ns[key])
+                violated(w, "delay: %s goes to %s, and should stay taken for %llu us", watch_key(key),
+                         trace_name(r->session),
+                         (unsigned long long)(w->delayed_until_ns[key] - w->world->now_ns) / 1000);
 
         if (!w->wild && b->session && b->session != r->session && b->until_ns > w->world->now_ns)
                 violated(w, "exclusion: %s is held by %s, and now by %s", watch_key(key), trace_name(b->session),
@@ -361,6 +406,9 @@ static void check_worth(struct watch *w, const struct asked *a, unsigned key, ui
 {
         uint64_t least_ns = validity_end_ns(0, a->ttl_ms, 0.01) / 100 * LEASE_PASS_PERCENT;
 
+        if (a->hold_ms && a->hold_ms * NS_PER_MS < least_ns)
+                least_ns = a->hold_ms * NS_PER_MS;
+
         if (w->asked_nodes[host_of(w, a->session) - 1][key].at_ns >= a->arrived_ns)
                 least_ns -= validity_node_timeout_ms(a->ttl_ms) * NS_PER_MS < least_ns
                                     ? validity_node_timeout_ms(a->ttl_ms) * NS_PER_MS
@@ -399,7 +447,7 @@ static void watch_granted(struct watch *w, const struct reply *r, const struct a
                 break;
         case OUTCOME_HELD:
                 check_exclusion(w, r, key);
-                if (b->session == r->session && item->valid_until_ns != b->valid_until_ns)
+                if (b->session == r->session && !b->auto_extend && item->valid_until_ns != b->valid_until_ns)
                         violated(w, "alive: %s is held until another time than it was granted", watch_key(key));
                 break;
         default:
@@ -407,9 +455,16 @@ static void watch_granted(struct watch *w, const struct reply *r, const struct a
         }
         if (w->ended[r->session] || freed_since(w, r->session, key, r->request))
                 return;
-        b->session = (unsigned)r->session;
-        b->until_ns = until_ns;
+        b->until_ns = b->renewed_until_ns = until_ns;
         b->valid_until_ns = item->valid_until_ns;
+        if (item->outcome == OUTCOME_ACQUIRED || item->outcome == OUTCOME_REACQUIRED) {
+                b->auto_extend = a->auto_extend;
+                b->delay_ms = a->delay_ms;
+        } else if (b->session != r->session) {
+                b->auto_extend = true; /* it is not known any more */
+                b->delay_ms = 0;
+        }
+        b->session = (unsigned)r->session;
         memcpy(b->value, item->value, sizeof(b->value));
 }
 
@@ -457,7 +512,8 @@ static void watch_on_notice(void *userdata, const struct notice *n)
         b = &w->beliefs[watch_number(n->key)];
         if (b->session != n->session || strcmp(b->value, n->value) != 0)
                 return;
-        if (w->world->now_ns > b->until_ns && w->world->hosts[host_of(w, n->session) - 1].awake_ns < b->until_ns)
+        if (w->world->now_ns > b->renewed_until_ns &&
+            w->world->hosts[host_of(w, n->session) - 1].awake_ns < b->until_ns)
                 violated(w, "told: %s hears too late that it lost %.*s", trace_name(n->session), (int)n->key.len,
                          n->key.data);
         b->session = 0;
@@ -469,9 +525,16 @@ static void watch_on_end(void *userdata, unsigned session)
         unsigned key;
 
         w->ended[session] = true;
-        for (key = 0; key < WATCH_KEYS_MAX; ++key)
-                if (w->beliefs[key].session == session)
-                        w->beliefs[key].session = 0;
+        for (key = 0; key < WATCH_KEYS_MAX; ++key) {
+                struct belief *b = &w->beliefs[key];
+                uint64_t until_ns = w->world->now_ns + b->delay_ms * NS_PER_MS * 99 / 100;
+
+                if (b->session != session)
+                        continue;
+                if (b->delay_ms && b->until_ns > w->world->now_ns)
+                        w->delayed_until_ns[key] = until_ns < b->until_ns ? until_ns : b->until_ns;
+                b->session = 0;
+        }
 }
 
 static void watch_on_close(void *userdata, unsigned session)
@@ -479,7 +542,8 @@ static void watch_on_close(void *userdata, unsigned session)
         struct watch *w = userdata;
         size_t i;
 
-        w->closed[session] = w->ended[session] = true;
+        watch_on_end(w, session); /* it may have been killed */
+        w->closed[session] = true;
         for (i = w->first_open; i < w->asked_n; ++i)
                 if (w->asked[i].session == session && !w->asked[i].answered)
                         violated(w, "once: request %llu is not answered at its session's end",
@@ -507,6 +571,16 @@ static void watch_on_command(void *userdata, unsigned host, const struct command
                     strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) == 0)
                         violated(w, "quiet: h%u releases %s, and its own %s holds it", host, watch_key(key),
                                  trace_name(b->session));
+        }
+        for (i = 0; i < command->items_n && command->kind == COMMAND_RENEW; ++i) {
+                unsigned key = watch_number(command->items[i].key);
+                struct belief *b = &w->beliefs[key];
+                uint64_t until_ns = w->world->now_ns + command->items[i].ttl_ms * NS_PER_MS;
+
+                if (b->session && b->auto_extend && host_of(w, b->session) == host &&
+                    strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) == 0 &&
+                    until_ns > b->renewed_until_ns)
+                        b->renewed_until_ns = until_ns;
         }
         for (i = 0; i < command->items_n && command->kind == COMMAND_TAKE; ++i) {
                 unsigned key = watch_number(command->items[i].key);

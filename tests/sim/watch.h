@@ -18,6 +18,7 @@
  *  budget     no request is answered later than its budget, a node timeout and the pauses of its host allow
  *  alive      what is reported as held is held by who asked, and validity never grows by itself
  *  told       a lost lock is told to a subscriber before its validity is over
+ *  delay      a key stays taken for the delay of a lock whose session ended without freeing it
  *  deadlock   no sessions of a host wait for each other in a circle
  *  quiet      a host neither asks for nor releases what a session of its own holds
  *  timely     nothing is granted on answers that came after the node timeout

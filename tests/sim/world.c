@@ -277,6 +277,11 @@ static void world_on_notice(struct world *w, unsigned host, const struct notice 
 
         if (n->kind == NOTICE_LOST) {
                 trace_lost(w->trace, w->now_ns, n);
+        } else if (n->kind == NOTICE_EXPIRING) {
+                trace_line(
+                        w->trace, w->now_ns, "%s < expiring %.*s %llu", trace_name(n->session), (int)n->key.len,
+                        n->key.data,
+                        (unsigned long long)((n->valid_until_ns - world_host_ns(w, host + 1, w->now_ns)) / NS_PER_MS));
         } else if (n->kind == NOTICE_STOPPING) {
                 trace_line(w->trace, w->now_ns, "%s < stopping", trace_name(n->session));
         } else {

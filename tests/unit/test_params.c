@@ -242,31 +242,25 @@ START_TEST(wait_zero_is_one_try)
 }
 END_TEST
 
-static void check_not_yet(const char *method, const char *member, const char *value)
+START_TEST(what_a_lock_may_be_given)
 {
-        struct wire_error error;
-        char line[128];
+        struct wire_request r = good("{\"method\":\"add\",\"params\":{\"keys\":\"a\"}}");
 
-        snprintf(line, sizeof(line), "{\"id\":1,\"method\":\"%s\",\"params\":{\"%s\":%s}}", method, member, value);
-        error = check_error(line, ERROR_INVALID_PARAMS, "1", member);
-        ck_assert_ptr_nonnull(strstr(error.message, "not supported by this version yet"));
-}
-
-START_TEST(what_is_not_there_yet_is_refused_and_not_ignored)
-{
-        accept_params("add", "{\"keys\":\"a\",\"autoExtend\":false,\"maxHold\":0,\"lockDelay\":0}");
-        check_not_yet("add", "autoExtend", "true");
-        check_not_yet("add", "maxHold", "1");
-        check_not_yet("add", "maxHold", "86400000");
-        check_not_yet("add", "lockDelay", "1");
-        check_not_yet("hello", "releaseOn", "\"exit\"");
+        ck_assert(!r.request.auto_extend && r.request.max_hold_ms == 0 && r.request.lock_delay_ms == 0);
+        wire_request_deinit(&r);
+        r = good("{\"method\":\"add\",\"params\":{\"keys\":\"a\",\"autoExtend\":true,\"maxHold\":86400000,"
+                 "\"lockDelay\":7}}");
+        ck_assert(r.request.auto_extend && r.request.max_hold_ms == 86400000 && r.request.lock_delay_ms == 7);
+        wire_request_deinit(&r);
+        check_params("hello", "{\"releaseOn\":\"exit\"}", "releaseOn");
 }
 END_TEST
 
-START_TEST(what_is_not_there_yet_has_its_types_and_ranges)
+START_TEST(what_a_lock_may_be_given_has_its_types_and_ranges)
 {
         check_params("add", "{\"keys\":\"a\",\"autoExtend\":0}", "autoExtend");
         check_params("add", "{\"keys\":\"a\",\"maxHold\":-1}", "maxHold");
+        check_params("add", "{\"keys\":\"a\",\"maxHold\":86400001}", "maxHold");
         check_params("add", "{\"keys\":\"a\",\"lockDelay\":86400001}", "lockDelay");
         check_params("add", "{\"keys\":\"a\",\"lockDelay\":false}", "lockDelay");
 }
@@ -363,6 +357,6 @@ UNIT_MAIN("params", params_are_an_object, a_member_of_another_method_is_unknown,
           free_without_keys_means_all, a_key_may_hold_a_nul, too_many_keys_are_over_a_limit,
           a_key_too_long_is_over_a_limit, locks_and_waiters_take_one_key, numbers_have_their_ranges,
           a_number_is_an_integer, a_number_that_no_integer_holds_is_refused_at_its_place,
-          wait_alone_lifts_the_retry_count, wait_zero_is_one_try, what_is_not_there_yet_is_refused_and_not_ignored,
-          what_is_not_there_yet_has_its_types_and_ranges, strict_is_a_bool, cancel_names_an_id_as_requests_do,
+          wait_alone_lifts_the_retry_count, wait_zero_is_one_try, what_a_lock_may_be_given,
+          what_a_lock_may_be_given_has_its_types_and_ranges, strict_is_a_bool, cancel_names_an_id_as_requests_do,
           subscribe_takes_names_of_events, hello_takes_a_short_name, long_names_are_cut_between_characters)

@@ -32,6 +32,9 @@ struct call {
         uint64_t retry_jitter_ms;
         uint64_t wait_ms;
         bool strict;
+        bool auto_extend;
+        uint64_t max_hold_ms;
+        uint64_t lock_delay_ms;
 
         TAILQ_ENTRY(call) ready_entry;
         bool ready;

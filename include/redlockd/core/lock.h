@@ -6,9 +6,10 @@
 #include "redlockd/core/state.h"
 
 enum lock_state {
-        LOCK_TAKING, /* asked for */
-        LOCK_HELD,   /* in its session's map, valid */
-        LOCK_LAPSED, /* still known to its session, not valid any more */
+        LOCK_TAKING,  /* asked for */
+        LOCK_HELD,    /* in its session's map, valid */
+        LOCK_LAPSED,  /* still known to its session, not valid any more */
+        LOCK_DELAYED, /* its session is gone; its key stays taken for a while */
         LOCK_GONE,
 };
 
@@ -26,7 +27,12 @@ struct lock {
         TAILQ_ENTRY(lock) in_session; /* held, lapsed */
         struct deadline end;
         struct outgoing lost_out;
-        uint64_t lost_session; /* who is to be told */
+        struct outgoing expiring_out;
+        uint64_t told_session; /* who is to be told */
+        bool auto_extend;
+        bool expiring;         /* less than a third of its ttl is left, and that was told */
+        uint64_t hold_end_ns;  /* it is not extended beyond; UINT64_MAX: no end */
+        uint64_t delay_ms;     /* of the key when its session ends */
         enum lost_reason lost; /* lapsed */
         uint32_t ttl_ms;
         uint64_t since_ns;
@@ -43,7 +49,7 @@ struct lock *lock_find(const struct engine *e, const struct session *s, const st
 /* TAKING -> HELD: into its session's map, in the place of a lapsed one. Its lease is kept. */
 void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns);
 
-/* HELD: a new end. */
+/* HELD: a new end, or its hold's. */
 void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns);
 
 /*
@@ -57,6 +63,13 @@ void lock_leave(struct engine *e, struct lock *l);
  * release it.
  */
 void lock_break(struct engine *e, struct lock *l);
+
+/* HELD: a quorum of nodes does not have it any more. Its session is told at once; its key is open when its validity
+ * ends, as if it had lapsed. */
+void lock_lose(struct engine *e, struct lock *l);
+
+/* HELD, and its session ends without having freed it: the key stays taken for its delay, within its validity. */
+void lock_end(struct engine *e, struct lock *l);
 
 /* Its session does not hear of it any more. */
 void lock_silence(struct engine *e, struct lock *l);

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Renews leases on the nodes ahead of need: while somebody of this host waits for a key that is held here, its lease is
- * kept good for a whole grant, so that passing it on asks nobody.
+ * Renews leases on the nodes: those of locks that are to be renewed; and, while somebody of this host waits for a key
+ * that is held here, ahead of need, so that the lease is good for a whole grant and passing it on asks nobody.
  */
 #include "redlockd/core/state.h"
 
@@ -32,6 +32,6 @@ void renew_unlist(struct engine *e, struct lease *l);
 void renew_flush(struct engine *e);
 
 /* What came of it: of a round's leases, each for itself. `failed`: not known. */
-void renew_on_won(struct engine *e, struct lease *l, uint64_t valid_until_ns);
+void renew_on_won(struct engine *e, struct lease *l, uint64_t started_ns, uint32_t ttl_ms);
 void renew_on_lost(struct engine *e, struct lease *l);
 void renew_on_failed(struct engine *e, struct lease *l);

@@ -37,6 +37,7 @@ enum outgoing_kind {
         OUTGOING_PEEK,      /* struct peek: likewise */
         OUTGOING_CALL,      /* struct call: its reply */
         OUTGOING_LOST,      /* struct lock: a notice */
+        OUTGOING_EXPIRING,  /* struct lock: a notice */
         OUTGOING_STOPPING,  /* struct session: a notice */
         OUTGOING_NODES,     /* struct session: a notice for each node of `node_notices` */
         OUTGOING_CLOSE,     /* struct session */

@@ -88,11 +88,14 @@ struct request {
         uint64_t retry_jitter_ms;
         uint64_t wait_ms; /* WAIT_NONE: no cap */
         bool strict;
-        uint64_t cancel_id; /* cancel: the id (above) of the request to be cancelled; 0: there is none */
-        unsigned events;    /* subscribe: mask of enum notice_kind */
-        struct text name;   /* hello; data NULL: left as it is */
-        bool off;           /* drain: take new locks again */
-        uint64_t target;    /* kill: a session */
+        bool auto_extend;       /* add: the broker renews it */
+        uint64_t max_hold_ms;   /* add: it ends then, however often it is extended; 0: never */
+        uint64_t lock_delay_ms; /* add: how long the key stays taken when the session ends without freeing it */
+        uint64_t cancel_id;     /* cancel: the id (above) of the request to be cancelled; 0: there is none */
+        unsigned events;        /* subscribe: mask of enum notice_kind */
+        struct text name;       /* hello; data NULL: left as it is */
+        bool off;               /* drain: take new locks again */
+        uint64_t target;        /* kill: a session */
 };
 
 /* What became of one key. */
@@ -192,6 +195,8 @@ struct reply {
 
 enum lost_reason {
         LOST_EXPIRED,
+        LOST_NO_QUORUM, /* it could not be renewed, or a quorum of nodes does not have it any more */
+        LOST_MAX_HOLD,
         LOST_BROKEN, /* by an administrator */
 };
 
@@ -205,7 +210,8 @@ enum node_state {
 struct notice {
         uint64_t session;
         enum notice_kind kind;
-        struct text key; /* lost */
+        struct text key;         /* lost, expiring */
+        uint64_t valid_until_ns; /* expiring */
         const char *value;
         enum lost_reason lost;
         unsigned node; /* node: with its state and reason of now */
