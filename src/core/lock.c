@@ -26,7 +26,7 @@
 static const uint8_t lock_moves[] = {
         [LOCK_TAKING] = 1 << LOCK_HELD | 1 << LOCK_GONE,
         [LOCK_HELD] = 1 << LOCK_LAPSED | 1 << LOCK_DELAYED | 1 << LOCK_GONE,
-        [LOCK_LAPSED] = 1 << LOCK_GONE,
+        [LOCK_LAPSED] = 1 << LOCK_DELAYED | 1 << LOCK_GONE,
         [LOCK_DELAYED] = 1 << LOCK_GONE,
         [LOCK_GONE] = 0,
 };
@@ -205,13 +205,17 @@ void lock_end(struct engine *e, struct lock *l)
         uint64_t end_ns = e->now_ns + l->delay_ms * NS_PER_MS;
 
         lock_silence(e, l);
-        if (l->delay_ms == 0) {
+        if (l->delay_ms == 0 || !l->lease) {
                 lock_leave(e, l);
                 return;
         }
+        if (l->state == LOCK_HELD) {
+                --e->held_n;
+                session_unlink_held(l->session, l);
+        } else {
+                session_unlink_lapsed(l->session, l);
+        }
         lock_move(l, LOCK_DELAYED);
-        --e->held_n;
-        session_unlink_held(l->session, l);
         map_unlink(&e->locks, &l->link);
         l->session = NULL;
         heap_set(&e->deadlines, &l->end, end_ns < l->valid_until_ns ? end_ns : l->valid_until_ns);

@@ -38,8 +38,11 @@ struct renew_want {
         uint64_t at_ns;
 };
 
-static void want(struct renew_want *w, uint32_t ttl_ms, uint64_t at_ns)
+/* ... when less than `left_ns` is left before `end_ns`. */
+static void want(struct renew_want *w, uint32_t ttl_ms, uint64_t end_ns, uint64_t left_ns)
 {
+        uint64_t at_ns = end_ns > left_ns ? end_ns - left_ns : 0;
+
         if (w->ttl_ms == 0 || at_ns < w->at_ns)
                 w->at_ns = at_ns;
         if (ttl_ms > w->ttl_ms)
@@ -69,12 +72,12 @@ static struct renew_want renew_wanted(const struct engine *e, const struct resou
                 return w;
         l = r->holder;
         if (l->state == LOCK_HELD && l->auto_extend && l->valid_until_ns < l->hold_end_ns)
-                want(&w, l->ttl_ms,
-                     l->valid_until_ns - percent_of_validity_ns(e, l->ttl_ms, 100) + l->ttl_ms * NS_PER_MS / 3);
+                want(&w, l->ttl_ms, l->valid_until_ns,
+                     percent_of_validity_ns(e, l->ttl_ms, 100) - l->ttl_ms * NS_PER_MS / 3);
         next = renew_next_call(r);
         if (next)
-                want(&w, next->ttl_ms,
-                     r->lease->valid_until_ns - percent_of_validity_ns(e, next->ttl_ms, LEASE_RENEW_PERCENT));
+                want(&w, next->ttl_ms, r->lease->valid_until_ns,
+                     percent_of_validity_ns(e, next->ttl_ms, LEASE_RENEW_PERCENT));
         return w;
 }
 

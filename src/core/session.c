@@ -56,10 +56,8 @@ void session_end(struct engine *e, struct session *s)
         e->counters.disconnect_releases += s->held_n;
         while ((l = TAILQ_FIRST(&s->held)))
                 lock_end(e, l);
-        while ((l = TAILQ_FIRST(&s->lapsed))) {
-                lock_silence(e, l);
-                lock_leave(e, l);
-        }
+        while ((l = TAILQ_FIRST(&s->lapsed)))
+                lock_end(e, l);
         outgoing_unlink(e, &s->nodes_out);
         outgoing_unlink(e, &s->stopping_out);
         map_unlink(&e->sessions, &s->link);

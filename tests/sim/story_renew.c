@@ -177,11 +177,13 @@ static void while_somebody_waits_the_longer_ttl_is_renewed(void)
         story_give(w, a, "k");
         story_run(w, 10);
         story_expect(w, "10.000  B > add k\n"
-                        "100.000  h1 > n1 renew k#1\n"
-                        "101.000  n1 > granted\n"
+                        "10.000  h1 > n1 renew k#1\n"
+                        "11.000  n1 > granted\n"
+                        "108.900  h1 > n1 renew k#1\n"
+                        "109.900  n1 > granted\n"
                         "160.000  A > free k\n"
                         "160.000  A < k freed\n"
-                        "160.000  B < k#2 acquired 1918\n");
+                        "160.000  B < k#2 acquired 1926\n");
         story_end(w);
 }
 
@@ -222,17 +224,17 @@ static void within_its_validity_and_not_where_it_was_freed(void)
                         "10.000  A < CANCELLED\n"
                         "10.000  A closed\n"
                         "10.000  B > add k,m\n"
+                        "10.000  h1 > n1 n2 n3 renew k#1\n"
                         "11.000  n1 > released\n"
                         "11.000  n2 > released\n"
                         "11.000  n3 > released\n"
-                        "295.000  h1 > n1 n2 n3 release k#1\n"
-                        "295.000  h1 > n1 n2 n3 take k#3 m#4\n"
-                        "296.000  n1 > released\n"
-                        "296.000  n2 > released\n"
-                        "296.000  n3 > released\n"
+                        "11.000  n1 > granted\n"
+                        "11.000  n2 > granted\n"
+                        "11.000  n3 > granted\n"
+                        "295.000  h1 > n1 n2 n3 take m#3 +k#1\n"
                         "296.000  n1 > granted\n"
                         "296.000  n2 > granted\n"
-                        "296.000  B < k#3 acquired 9897 m#4 acquired 9897\n"
+                        "296.000  B < k#4 acquired 9897 m#3 acquired 9897\n"
                         "296.000  n3 > granted\n");
         story_end(w);
 }

@@ -68,7 +68,8 @@ void lock_break(struct engine *e, struct lock *l);
  * ends, as if it had lapsed. */
 void lock_lose(struct engine *e, struct lock *l);
 
-/* HELD, and its session ends without having freed it: the key stays taken for its delay, within its validity. */
+/* HELD or LAPSED, and its session ends without having freed it: the key stays taken for its delay, within its validity.
+ */
 void lock_end(struct engine *e, struct lock *l);
 
 /* Its session does not hear of it any more. */
