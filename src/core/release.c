@@ -80,7 +80,7 @@ static int release_round(struct engine *e, struct call *call, struct lock *const
 int release_for(struct engine *e, struct call *call, struct lock *const *locks, unsigned locks_n, uint64_t *ret_round)
 {
         struct round *round;
-        int r = release_round(e, call, locks, locks_n, e->nodes_up, &round);
+        int r = release_round(e, call, locks, locks_n, e->nodes_linked, &round);
 
         if (r < 0)
                 return r;
@@ -91,7 +91,7 @@ int release_for(struct engine *e, struct call *call, struct lock *const *locks, 
 /* The nodes that are to be asked for it now. */
 static uint32_t release_open(const struct engine *e, const struct lock *l)
 {
-        return l->sent & e->nodes_up & ~l->releasing;
+        return l->sent & e->nodes_linked & ~l->releasing;
 }
 
 void release_flush(struct engine *e)

@@ -182,6 +182,7 @@ static int daemon_start_engine(struct daemon *d)
         struct engine_options options = {
                 .nodes_n = d->config->nodes_n,
                 .drift_factor = d->config->lock.drift_factor,
+                .ttl_max_ms = d->config->lock.ttl_max_ms,
                 .locks_max = d->config->limits.locks_per_session_max,
                 .random = entropy_fill,
                 .random_userdata = &d->entropy,

@@ -7,6 +7,7 @@
 #include "redlockd/daemon/nodes.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/core/inspect.h"
 #include "redlockd/daemon/daemon.h"
 #include "redlockd/daemon/pump.h"
 #include "redlockd/net/clock.h"
@@ -14,42 +15,35 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
-static const char *const node_state_names[] = {
-        [NODE_CONNECTING] = "connecting",
-        [NODE_UP] = "up",
-        [NODE_DOWN] = "down",
-};
 
 /* A node that stays down says so once, not at each try to come back. */
-static void nodes_log(struct node *n, const char *name, enum node_state state, const char *reason)
+void nodes_log(const struct daemon *d, unsigned node)
 {
-        bool news = state != n->state || strcmp(reason, n->reason) != 0;
+        static const char *const names[] = {
+                [NODE_CONNECTING] = "connecting",   [NODE_UP] = "up",       [NODE_DOWN] = "down",
+                [NODE_QUARANTINED] = "quarantined", [NODE_UNFIT] = "unfit",
+        };
+        const char *name = d->nodes.shown[node].name;
+        struct inspect_node seen;
 
-        if (state == NODE_CONNECTING) {
+        inspect_node(d->engine, node, &seen);
+        if (seen.state == NODE_CONNECTING)
                 log_debug("node %s: connecting", name);
-                return;
-        }
-        if (news && state == NODE_UP)
+        else if (seen.state == NODE_UP)
                 log_info("node %s: up", name);
-        else if (news)
-                log_warn("node %s: %s: %s", name, node_state_names[state], reason);
-        n->state = state;
-        snprintf(n->reason, sizeof(n->reason), "%s", reason);
+        else
+                log_warn("node %s: %s: %s", name, names[seen.state], seen.reason);
 }
 
 static void nodes_on_state(void *userdata, unsigned node, enum node_state state, const char *reason)
 {
-        struct daemon *d = userdata;
         struct event event = { .kind = EVENT_NODE };
 
-        nodes_log(&d->nodes.all[node], d->nodes.shown[node].name, state, reason);
         event.node.node = node;
         event.node.state = state;
         event.node.reason = reason;
-        pump_post(d, &event);
+        event.node.look = (struct node_look){ .verdict = LOOK_CERTIFIED, .run_id = "", .reason = "" };
+        pump_post(userdata, &event);
 }
 
 static void nodes_on_answer(void *userdata, unsigned node, uint64_t round, const struct answer *answer)
@@ -96,7 +90,6 @@ int nodes_init(struct daemon *d)
         if (!nodes->all || !nodes->shown)
                 return -ENOMEM;
         for (nodes->n = 0; nodes->n < d->config->nodes_n; ++nodes->n) {
-                nodes->all[nodes->n].state = NODE_CONNECTING;
                 nodes->shown[nodes->n].name = configured[nodes->n].name;
                 nodes->shown[nodes->n].url = configured[nodes->n].address.shown;
                 if (configured[nodes->n].address.kind == ADDRESS_MEMORY)

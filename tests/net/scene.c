@@ -62,6 +62,9 @@ static void scene_on_answer(void *userdata, unsigned node, uint64_t round, const
         case ANSWER_UNSENT:
                 scene_log(s, "unsent %llu", n); /* that is said by whoever could not send it, never here */
                 break;
+        case ANSWER_UNCERTIFIED:
+                scene_log(s, "uncertified %llu", n);
+                break;
         case ANSWER_LOST:
                 scene_log(s, "lost %llu", n);
                 break;

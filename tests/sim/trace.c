@@ -113,9 +113,9 @@ void trace_command(struct trace *t, uint64_t now_ns, unsigned host, const struct
 
 void trace_request(struct trace *t, uint64_t now_ns, const struct request *r)
 {
-        static const char *const methods[METHODS_N] = { "add",    "extend",    "free",  "reset",  "list",
-                                                        "cancel", "subscribe", "hello", "ping",   "status",
-                                                        "nodes",  "sessions",  "locks", "waiters" };
+        static const char *const methods[METHODS_N] = { "add",    "extend",    "free",  "reset",   "list",
+                                                        "cancel", "subscribe", "hello", "ping",    "status",
+                                                        "nodes",  "sessions",  "locks", "waiters", "certify" };
         unsigned i;
 
         if (!t)
@@ -124,6 +124,8 @@ void trace_request(struct trace *t, uint64_t now_ns, const struct request *r)
         fprintf(t->out, "%s > %s", trace_name(r->session), methods[r->method]);
         for (i = 0; i < r->keys_n; ++i)
                 fprintf(t->out, "%s%.*s", i ? "," : " ", (int)r->keys[i].len, r->keys[i].data);
+        if (r->method == METHOD_CERTIFY)
+                fprintf(t->out, " n%u", r->node + 1);
         fputc('\n', t->out);
 }
 
@@ -154,7 +156,8 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
                 [ERROR_LOCKED] = "LOCKED",     [ERROR_NO_QUORUM] = "NO_QUORUM", [ERROR_NOT_HELD] = "NOT_HELD",
                 [ERROR_LOST] = "LOST",         [ERROR_CANCELLED] = "CANCELLED"
         };
-        static const char *const votes[] = { "granted", "held", "error", "lost", "timeout", "down", "pending", "late" };
+        static const char *const votes[] = { "granted", "held",    "error", "lost",       "timeout",
+                                             "down",    "pending", "late",  "uncertified" };
         unsigned i;
 
         if (!t)
@@ -172,6 +175,8 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
                 fprintf(t->out, ", holder %s", trace_name(r->holder->session));
         if (r->method == METHOD_CANCEL)
                 fprintf(t->out, " cancelled %s", r->cancelled ? "true" : "false");
+        if (r->method == METHOD_CERTIFY)
+                fprintf(t->out, " n%u %s", r->node + 1, r->certified ? "certified" : "not certified");
         if (r->error == ERROR_LIMIT)
                 fprintf(t->out, " %s %llu", r->limit, (unsigned long long)r->limit_value);
         fputc('\n', t->out);

@@ -5,20 +5,25 @@
  *
  * What is checked, in every run but where it says otherwise:
  *
- *  exclusion  no two sessions, of any hosts, are inside the validity of one key (not in wild runs)
- *  backing    at a grant and at an extension a quorum of nodes has the token, and will have it until the validity is
- * over; nodes that forgot since the request came count as if they had it (not in wild runs) fresh      a granted lock
- * has a token that was never granted before once       each request is answered once, at the latest at its session's
- * end, and never after it order      a session's requests for one key are answered in the order they came queue      on
- * one host a key goes to who asked first budget     no request is answered later than its budget, a node timeout and
- * the pauses of its host allow alive      what is reported as held is held by who asked, and validity never grows by
- * itself told       a lost lock is told to a subscriber before its validity is over bounded    effects of one step: no
- * more than what is there can account for nothing    see world_calm(): in the end nothing is left
+ *  exclusion   no two sessions, of any hosts, are inside the validity of one key (not in wild runs)
+ *  backing     at a grant and at an extension a quorum of nodes has the token, and will have it until the validity is
+ *              over; nodes that forgot since the request came count as if they had it (not in wild runs)
+ *  quarantine  a node that forgot, or whose incarnation is another one, gives no vote before the longest ttl has passed
+ *              since (not in wild runs; but where the incarnation only is new and its nodes are known to keep all)
+ *  fresh       a granted lock has a token that was never granted before
+ *  once        each request is answered once, at the latest at its session's end, and never after it
+ *  order       a session's requests for one key are answered in the order they came
+ *  queue       on one host a key goes to who asked first
+ *  budget      no request is answered later than its budget, a node timeout and the pauses of its host allow
+ *  alive       what is reported as held is held by who asked, and validity never grows by itself
+ *  told        a lost lock is told to a subscriber before its validity is over
+ *  bounded     effects of one step: no more than what is there can account for
+ *  nothing     see world_calm(): in the end nothing is left, and every node votes again
  *
- * The faults that Redlock claims to survive, and that tame runs stay within (SPEC 3, SAFETY 1): any loss and delay of
- * messages; any hang; any crash that keeps what was stored; a crash that forgets, of one node at a time, which then
- * stays away for the longest ttl; rates of clocks that differ by less than driftFactor; pauses of hosts. Wild runs know
- * no bounds: clocks of nodes step, and nodes forget while they are up.
+ * The faults that tame runs stay within (SPEC 3, SAFETY 1): any loss and delay of messages; any hang; any crash; nodes
+ * that forget all or some of what they stored, whenever and however many of them, at a restart or while they are up;
+ * rates of clocks that differ by less than driftFactor; pauses of hosts. Wild runs know no bounds: clocks of nodes
+ * step, and operators vouch for nodes that have forgotten.
  */
 #include "sim/world.h"
 

@@ -20,6 +20,7 @@ typedef void (*engine_random)(void *userdata, void *ret_bytes, size_t n);
 struct engine_options {
         unsigned nodes_n;    /* 1..NODES_MAX; quorum = nodes_n / 2 + 1 */
         double drift_factor; /* of a ttl, for the drift of clocks */
+        uint32_t ttl_max_ms; /* the longest that any host asks for: how long a node may have to keep silent */
         uint32_t locks_max;  /* a session's locks */
         engine_random random;
         void *random_userdata;
@@ -29,7 +30,7 @@ enum event_kind {
         EVENT_SESSION_OPENED,
         EVENT_SESSION_GONE, /* EOF, reset or kicked out: its requests are cancelled and its locks freed */
         EVENT_REQUEST,
-        EVENT_NODE, /* a node's state changed */
+        EVENT_NODE, /* a node's connection came up, went down, or the node was looked at */
         EVENT_ANSWER,
         EVENT_TICK,
         EVENT_DRAIN, /* no new locks from now on; what is held may be used, extended and freed */
@@ -51,8 +52,9 @@ struct event {
                 struct request request;
                 struct {
                         unsigned node;
-                        enum node_state state;
-                        const char *reason; /* why it is not up; copied */
+                        enum node_state state; /* CONNECTING, UP or DOWN */
+                        const char *reason;    /* why it is not up; copied */
+                        struct node_look look; /* UP; copied */
                 } node;
                 struct {
                         uint64_t round;
@@ -66,6 +68,9 @@ enum effect_kind {
         EFFECT_COMMAND,
         EFFECT_REPLY,
         EFFECT_NOTICE,
+        EFFECT_NODE,    /* a node's state or reason changed: see inspect_node() */
+        EFFECT_CERTIFY, /* write the node's certificate where the mark still stands, and look at it then; not answered
+                         */
         EFFECT_CLOSE,   /* the session's last effect: write what is due, then close */
         EFFECT_DRAINED, /* after a drain, once: nothing is held or waited for, and the nodes had their time to confirm
                          */
@@ -77,6 +82,10 @@ struct effect {
                 struct command command;
                 struct reply reply;
                 struct notice notice;
+                struct {
+                        unsigned node;
+                        uint64_t mark; /* CERTIFY */
+                } node;
                 struct {
                         uint64_t session;
                 } close;

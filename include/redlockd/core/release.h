@@ -16,8 +16,8 @@ void release_lock(struct engine *e, struct lock *l);
 void release_unlist(struct engine *e, struct lock *l);
 
 /*
- * Releases up to KEYS_PER_ROUND_MAX leaving locks at once, on every node that is up, and lets `call` know the verdict.
- * Returns 0 with the round's id, or -ENOMEM: then they are released in the background, and nobody is told.
+ * Releases up to KEYS_PER_ROUND_MAX leaving locks at once, on every node that is connected, and lets `call` know the
+ * verdict. Returns 0 with the round's id, or -ENOMEM: then they are released in the background, and nobody is told.
  */
 int release_for(struct engine *e, struct call *call, struct lock *const *locks, unsigned locks_n, uint64_t *ret_round);
 

@@ -37,6 +37,7 @@ enum method {
         METHOD_SESSIONS,
         METHOD_LOCKS,
         METHOD_WAITERS,
+        METHOD_CERTIFY,
         METHODS_N,
 };
 
@@ -85,6 +86,7 @@ struct request {
         uint64_t cancel_id; /* cancel: the id (above) of the request to be cancelled; 0: there is none */
         unsigned events;    /* subscribe: mask of enum notice_kind */
         struct text name;   /* hello; data NULL: left as it is */
+        unsigned node;      /* certify */
 };
 
 /* What became of one key. */
@@ -111,13 +113,14 @@ struct reply_item {
 /* Why a node gave no vote, for NO_QUORUM. */
 enum vote_reason {
         VOTE_GRANTED,
-        VOTE_HELD,    /* somebody else's value is there (or, at an extension, not ours) */
-        VOTE_ERROR,   /* the node's own error, in its `error` */
-        VOTE_LOST,    /* the connection broke with the command in it */
-        VOTE_TIMEOUT, /* no answer within the node timeout */
-        VOTE_DOWN,    /* not connected: the reason is in its `reason` */
-        VOTE_PENDING, /* decided before it answered */
-        VOTE_LATE,    /* it granted, but no validity was left */
+        VOTE_HELD,        /* somebody else's value is there (or, at an extension, not ours) */
+        VOTE_ERROR,       /* the node's own error, in its `error` */
+        VOTE_LOST,        /* the connection broke with the command in it */
+        VOTE_TIMEOUT,     /* no answer within the node timeout */
+        VOTE_DOWN,        /* not connected: the reason is in its `reason` */
+        VOTE_PENDING,     /* decided before it answered */
+        VOTE_LATE,        /* it granted, but no validity was left */
+        VOTE_UNCERTIFIED, /* its certificate did not stand */
 };
 
 /* Who holds a key on this host. */
@@ -143,6 +146,8 @@ struct reply {
         const enum vote_reason *votes; /* NO_QUORUM: one for each node */
         unsigned votes_n;
         bool cancelled;    /* cancel */
+        bool certified;    /* certify: its certificate is being written */
+        unsigned node;     /* certify */
         const char *limit; /* LIMIT: the limit's name in the configuration */
         uint64_t limit_value;
 };
@@ -153,8 +158,25 @@ enum lost_reason {
 
 enum node_state {
         NODE_CONNECTING,
-        NODE_UP,
+        NODE_UP, /* of a connection: it stands. Of a node: it votes */
         NODE_DOWN,
+        NODE_QUARANTINED, /* connected; it may have forgotten locks that are still valid */
+        NODE_UNFIT,       /* connected; it can never vote as it is */
+};
+
+/* What a node was found to be by one look: when its connection came up, and at each heartbeat. */
+enum look_verdict {
+        LOOK_CERTIFIED,   /* its certificate stands, or none is wanted */
+        LOOK_UNCERTIFIED, /* something else stands there: a mark that a look left, or another certificate */
+        LOOK_KEPT,        /* its certificate from before a restart that forgot nothing, as was verified */
+        LOOK_UNFIT,
+};
+
+struct node_look {
+        enum look_verdict verdict;
+        const char *run_id; /* of the server's incarnation; "" for one that has none */
+        const char *reason; /* why it may not vote, and what to do about it; "" where it may */
+        uint64_t mark; /* UNCERTIFIED, KEPT: what stands in the certificate's place; another one for each other thing */
 };
 
 /* Something that a session subscribed to. Borrowed as a reply is. */
@@ -195,12 +217,13 @@ struct command {
 };
 
 enum answer_verdict {
-        ANSWER_GRANTED, /* TAKE: done on this node. RELEASE: none of the values is there any more */
-        ANSWER_HELD,    /* TAKE: nothing was done; `taken` says which items stood in the way */
-        ANSWER_ERROR,   /* the node refused; a part may have been done */
-        ANSWER_AGAIN,   /* not carried out: the node did not know the script, and will when it is asked once more */
-        ANSWER_UNSENT,  /* not carried out, and never will be: it was not even sent */
-        ANSWER_LOST,    /* not known: the connection broke with it */
+        ANSWER_GRANTED,     /* TAKE: done on this node. RELEASE: none of the values is there any more */
+        ANSWER_HELD,        /* TAKE: nothing was done; `taken` says which items stood in the way */
+        ANSWER_ERROR,       /* the node refused; a part may have been done */
+        ANSWER_AGAIN,       /* not carried out: the node did not know the script, and will when it is asked once more */
+        ANSWER_UNSENT,      /* not carried out, and never will be: it was not even sent */
+        ANSWER_UNCERTIFIED, /* TAKE: nothing was done, since the node's certificate does not stand */
+        ANSWER_LOST,        /* not known: the connection broke with it */
 };
 
 /* What a node said. Every command is answered exactly once. */

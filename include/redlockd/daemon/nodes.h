@@ -15,8 +15,6 @@ struct nodes {
         struct node {
                 struct daemon *daemon;
                 struct redis *redis; /* NULL: the `memory:` node, or closed */
-                enum node_state state;
-                char reason[NODE_REASON_MAX]; /* as it was logged last */
                 bool unflushed;
         } * all; /* owned */
         unsigned n;
@@ -38,6 +36,9 @@ void nodes_start(struct daemon *d);
  * takes no command, is posted before this returns: then what `command` borrows is gone.
  */
 void nodes_send(struct daemon *d, const struct command *command);
+
+/* Says in the log what a node is now. */
+void nodes_log(const struct daemon *d, unsigned node);
 
 /* Writes what was queued. False: there was nothing. */
 bool nodes_flush(struct daemon *d);
