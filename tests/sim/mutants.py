@@ -69,7 +69,7 @@ MUTANTS = {
                                   "                quorum_vote(&r->ballot, node, answer->verdict == ANSWER_GRANTED || answer->verdict == ANSWER_UNCERTIFIED);"),
     "no-release-in-quarantine": ("node.c", "                e->nodes_linked |= bit_of(node);\n                fitness_on_look(&n->fitness, &ev->node.look, e->now_ns);",
                                  "                fitness_on_look(&n->fitness, &ev->node.look, e->now_ns);\n                if (n->fitness.state == FITNESS_FIT)\n                        e->nodes_linked |= bit_of(node);\n                else\n                        e->nodes_linked &= ~bit_of(node);"),
-    "certificate-never-written": ("node.c", "        if (fitness_is_due(&n->fitness, e->now_ns))", "        if (false)"),
+    "certificate-never-written": ("node.c", "                outgoing_link(e, &n->certify_out, OUTGOING_CERTIFY);", "                ;"),
     "twins-vote-twice": ("node.c", "        if (node_is_twin(e, node)) {", "        if (false) {"),
     "certificate-not-compared": ("sim/world.c", "n->certificate != certificate_of(p->run)) {", "false) {"),
     "run-id-not-read-again": ("sim/world.c", "                h->run[node] = seen.run;", "                h->run[node] = h->run[node] ? h->run[node] : seen.run;"),
