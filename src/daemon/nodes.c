@@ -16,6 +16,14 @@
 #include <assert.h>
 #include <errno.h>
 
+/* Rounded up. */
+static uint64_t nodes_seconds_until(uint64_t then_ns)
+{
+        uint64_t now_ns = clock_now_ns();
+
+        return then_ns > now_ns ? (then_ns - now_ns + 999999999) / 1000000000 : 0;
+}
+
 /* A node that stays down says so once, not at each try to come back. */
 void nodes_log(const struct daemon *d, unsigned node)
 {
@@ -31,6 +39,9 @@ void nodes_log(const struct daemon *d, unsigned node)
                 log_debug("node %s: connecting", name);
         else if (seen.state == NODE_UP)
                 log_info("node %s: up", name);
+        else if (seen.votes_ns > 0)
+                log_warn("node %s: %s: %s; votes in %llu s", name, names[seen.state], seen.reason,
+                         (unsigned long long)nodes_seconds_until(seen.votes_ns));
         else
                 log_warn("node %s: %s: %s", name, names[seen.state], seen.reason);
 }
@@ -42,7 +53,16 @@ static void nodes_on_state(void *userdata, unsigned node, enum node_state state,
         event.node.node = node;
         event.node.state = state;
         event.node.reason = reason;
-        event.node.look = (struct node_look){ .verdict = LOOK_CERTIFIED, .run_id = "", .reason = "" };
+        pump_post(userdata, &event);
+}
+
+static void nodes_on_look(void *userdata, unsigned node, const struct node_look *look)
+{
+        struct event event = { .kind = EVENT_NODE };
+
+        event.node.node = node;
+        event.node.state = NODE_UP;
+        event.node.look = *look;
         pump_post(userdata, &event);
 }
 
@@ -65,10 +85,14 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
                 .address = &config->nodes[node].address,
                 .key_prefix = config->lock.key_prefix,
                 .connect_timeout_ms = config->redis.connect_timeout_ms,
+                .heartbeat_ms = REDIS_HEARTBEAT_MS,
                 .reconnect_min_ms = config->redis.reconnect_min_ms,
                 .reconnect_max_ms = config->redis.reconnect_max_ms,
+                .members = config->redis.restart_quarantine ? d->nodes.members : NULL,
+                .ttl_max_ms = config->lock.ttl_max_ms,
                 .userdata = d,
                 .on_state = nodes_on_state,
+                .on_look = nodes_on_look,
                 .on_answer = nodes_on_answer,
         };
         int r;
@@ -79,11 +103,23 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
         return r;
 }
 
+static void nodes_find_members(struct daemon *d)
+{
+        const char *names[NODES_MAX];
+        unsigned i;
+
+        for (i = 0; i < d->config->nodes_n; ++i)
+                names[i] = d->config->nodes[i].name;
+        redis_members(names, d->config->nodes_n, d->nodes.members);
+}
+
 int nodes_init(struct daemon *d)
 {
         const struct config_node *configured = d->config->nodes;
         struct nodes *nodes = &d->nodes;
         int r;
+
+        nodes_find_members(d);
 
         nodes->all = mem_zalloc_n(d->config->nodes_n, sizeof(*nodes->all));
         nodes->shown = mem_zalloc_n(d->config->nodes_n, sizeof(*nodes->shown));
@@ -117,10 +153,12 @@ bool nodes_local(const struct daemon *d)
 
 void nodes_start(struct daemon *d)
 {
+        /* It forgets when this daemon ends; what its clients held ends with it. */
+        const struct node_look local = { .verdict = LOOK_CERTIFIED, .run_id = "", .reason = "" };
         unsigned i;
 
         if (nodes_local(d))
-                nodes_on_state(d, 0, NODE_UP, "");
+                nodes_on_look(d, 0, &local);
         for (i = 0; i < d->nodes.n; ++i)
                 if (d->nodes.all[i].redis)
                         redis_start(d->nodes.all[i].redis);
@@ -138,6 +176,24 @@ void nodes_send(struct daemon *d, const struct command *command)
                 return;
         }
         nodes_on_answer(d, command->node, command->round, &answer);
+}
+
+void nodes_certify(struct daemon *d, unsigned node, uint64_t mark)
+{
+        if (!d->nodes.all[node].redis)
+                return;
+        redis_certify(d->nodes.all[node].redis, mark);
+        d->nodes.all[node].unflushed = true;
+}
+
+int nodes_find(const struct daemon *d, struct text name)
+{
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i)
+                if (text_equal(name, text_of(d->nodes.shown[i].name)))
+                        return (int)i;
+        return -ENOENT;
 }
 
 bool nodes_flush(struct daemon *d)

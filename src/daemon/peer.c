@@ -97,7 +97,7 @@ void peer_reply(struct peer *p, const struct reply *reply)
         const struct reply_context *context = pump_context(p->daemon, clock_now_ns());
 
         assert(request && request->session == p->number);
-        if (reply->method == METHOD_NODES)
+        if (reply->method == METHOD_NODES || reply->method == METHOD_CERTIFY)
                 nodes_show(p->daemon);
         if (!request->notification)
                 peer_printed(p, reply_print(client_output(p->client), context, request->id, reply));
@@ -112,6 +112,13 @@ void peer_notice(struct peer *p, const struct notice *notice)
         peer_printed(p, reply_print_notice(client_output(p->client), context, notice));
 }
 
+static bool peer_is_admin(const struct peer *p)
+{
+        uid_t uid = client_peer(p->client).uid;
+
+        return uid == 0 || uid == geteuid();
+}
+
 /*
  * What only the daemon can know to be wrong with a request. The limit is for those that may stay open (add, extend,
  * free, reset): who has as many as it may must still be able to cancel one.
@@ -123,6 +130,17 @@ static bool peer_admits(struct peer *p, const struct wire_request *parsed, struc
         if (!parsed->notification && inflight_find_id(&p->daemon->inflight, p->number, parsed->id)) {
                 *ret_error = (struct wire_error){ .name = ERROR_INVALID_REQUEST };
                 snprintf(ret_error->message, sizeof(ret_error->message), "A request with this id is not answered yet.");
+                return false;
+        }
+        if (parsed->request.method == METHOD_CERTIFY && !peer_is_admin(p)) {
+                *ret_error = (struct wire_error){ .name = ERROR_DENIED };
+                snprintf(ret_error->message, sizeof(ret_error->message), "%s is for root and the daemon's own user.",
+                         method_name(parsed->request.method));
+                return false;
+        }
+        if (parsed->request.method == METHOD_CERTIFY && nodes_find(p->daemon, parsed->node_name) < 0) {
+                *ret_error = (struct wire_error){ .name = ERROR_INVALID_PARAMS, .path = "node" };
+                snprintf(ret_error->message, sizeof(ret_error->message), "There is no node of this name.");
                 return false;
         }
         if (parsed->request.method <= METHOD_RESET && p->inflight_n >= inflight_max) {
@@ -145,6 +163,8 @@ static void peer_post(struct peer *p, struct wire_request *parsed)
         event.request.session = p->number;
         event.request.id = d->last_request + 1;
         event.request.cancel_id = 0;
+        if (parsed->request.method == METHOD_CERTIFY)
+                event.request.node = (unsigned)nodes_find(d, parsed->node_name);
         cancelled = parsed->cancel_id ? inflight_find_id(&d->inflight, p->number, parsed->cancel_id) : NULL;
         if (cancelled)
                 event.request.cancel_id = cancelled->number;

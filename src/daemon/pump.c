@@ -90,6 +90,7 @@ static void pump_execute(struct daemon *d, const struct effect *effect)
                 nodes_log(d, effect->node.node);
                 break;
         case EFFECT_CERTIFY:
+                nodes_certify(d, effect->node.node, effect->node.mark);
                 break;
         case EFFECT_CLOSE:
                 peer_close(peer_find(d, effect->close.session));

@@ -20,6 +20,7 @@ struct nodes {
         unsigned n;
         unsigned open_n; /* Redis nodes that are not closed yet */
         struct memory *memory;
+        char members[REDIS_MEMBERS_MAX];
 };
 
 /* Makes the configured nodes. 0 or -ENOMEM; nodes_deinit() in both cases. */
@@ -36,6 +37,12 @@ void nodes_start(struct daemon *d);
  * takes no command, is posted before this returns: then what `command` borrows is gone.
  */
 void nodes_send(struct daemon *d, const struct command *command);
+
+/* Has a node's certificate written in the place of the mark. */
+void nodes_certify(struct daemon *d, unsigned node, uint64_t mark);
+
+/* The index of a node, or -ENOENT. */
+int nodes_find(const struct daemon *d, struct text name);
 
 /* Says in the log what a node is now. */
 void nodes_log(const struct daemon *d, unsigned node);

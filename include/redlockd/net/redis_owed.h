@@ -14,16 +14,26 @@ enum redis_owed_kind {
         REDIS_OWED_AUTH,
         REDIS_OWED_SELECT,
         REDIS_OWED_SETNAME,
-        REDIS_OWED_INFO,
         REDIS_OWED_LOAD_TAKE,
         REDIS_OWED_LOAD_RELEASE,
+        /* of looks */
         REDIS_OWED_PING,
+        REDIS_OWED_CONFIG,
+        REDIS_OWED_INFO,
+        REDIS_OWED_MARK,
+        REDIS_OWED_STANDING,
+        REDIS_OWED_CERTIFY,
 };
 
 /* Whether an answer to it is the caller's, and not the connection's own. */
 static inline bool redis_owed_is_command(enum redis_owed_kind kind)
 {
         return kind == REDIS_OWED_TAKE || kind == REDIS_OWED_RELEASE;
+}
+
+static inline bool redis_owed_is_look(enum redis_owed_kind kind)
+{
+        return kind >= REDIS_OWED_PING;
 }
 
 struct redis_owed {
