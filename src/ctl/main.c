@@ -1,6 +1,7 @@
 /*
  * redlockctl: what the broker is doing, and commands under a lock. A client like any other.
  */
+#include "redlockd/ctl/certify.h"
 #include "redlockd/ctl/connection.h"
 #include "redlockd/ctl/run.h"
 #include "redlockd/ctl/show.h"
@@ -18,6 +19,8 @@ static const char usage[] =
         "usage: redlockctl [-s SOCKET] [-j] COMMAND ...\n"
         "\n"
         "  status | nodes | sessions | locks [KEY] | waiters [KEY] | ping\n"
+        "  certify [--yes] NODE              ends the quarantine of a node that has forgotten nothing of use to "
+        "anybody\n"
         "  call METHOD [JSON]                one request, its result as JSON\n"
         "  run [-n | -w SEC] [-t TTL_MS] [-E CODE] KEY[,KEY...] -- CMD [ARG...]\n"
         "                                    CMD while the keys are locked: -n tries once, -w waits so long at most;\n"
@@ -225,6 +228,8 @@ int main(int argc, char **argv)
                 return run_main(a.socket, a.argc, a.argv);
         if (strcmp(a.argv[0], "call") == 0)
                 return command_call(&a);
+        if (strcmp(a.argv[0], "certify") == 0)
+                return certify_main(a.socket, a.json, a.argc, a.argv);
         if (strcmp(a.argv[0], "ping") == 0)
                 return command_ping(&a);
         for (i = 0; i < sizeof(commands) / sizeof(commands[0]); ++i)
