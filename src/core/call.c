@@ -14,6 +14,7 @@
 #include "redlockd/base/mem.h"
 #include "redlockd/core/admin.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/node.h"
 #include "redlockd/core/peek.h"
 #include "redlockd/core/renew.h"
 #include "redlockd/core/round.h"
@@ -241,6 +242,10 @@ static void call_do_at_once(struct engine *e, struct session *s, struct call *c,
                         memcpy(s->name, request->name.data, request->name.len);
                         s->name[request->name.len] = '\0';
                 }
+                break;
+        case METHOD_CERTIFY:
+                c->reply.node = request->node;
+                c->reply.certified = node_vouch(e, request->node);
                 break;
         default:
                 break;

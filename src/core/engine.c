@@ -16,6 +16,7 @@
 #include "redlockd/core/call.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/node.h"
 #include "redlockd/core/peek.h"
 #include "redlockd/core/release.h"
 #include "redlockd/core/renew.h"
@@ -58,7 +59,8 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
         e->release_retry.kind = DEADLINE_RELEASE;
         e->drain_end.kind = DEADLINE_DRAIN;
         if (map_init(&e->resources) < 0 || map_init(&e->sessions) < 0 || map_init(&e->rounds) < 0 ||
-            map_init(&e->locks) < 0 || heap_reserve(&e->deadlines) < 0 || heap_reserve(&e->deadlines) < 0) {
+            map_init(&e->locks) < 0 || heap_reserve(&e->deadlines) < 0 || heap_reserve(&e->deadlines) < 0 ||
+            node_init_all(e) < 0) {
                 engine_deinit_maps(e);
                 e->deadlines.reserved = 0;
                 heap_deinit(&e->deadlines);
@@ -114,6 +116,7 @@ struct engine *engine_free(struct engine *e)
         while ((link = map_any(&e->resources)))
                 resource_forget(e, container_of(link, struct resource, link));
         outgoing_unlink(e, &e->drained_out);
+        node_deinit_all(e);
         assert(TAILQ_EMPTY(&e->outbox));
         heap_clear(&e->deadlines, &e->release_retry);
         heap_clear(&e->deadlines, &e->drain_end);
@@ -165,6 +168,9 @@ static void engine_on_deadline(struct engine *e, struct deadline *d)
         case DEADLINE_DRAIN:
                 e->drain_overdue = true;
                 break;
+        case DEADLINE_NODE:
+                node_on_deadline(e, container_of(d, struct node, quarantine));
+                break;
         }
 }
 
@@ -178,30 +184,7 @@ static void engine_pass_deadlines(struct engine *e)
         }
 }
 
-static void engine_on_node(struct engine *e, const struct event *ev)
-{
-        unsigned node = ev->node.node;
-        struct node *n = &e->nodes[node];
-        const char *reason = ev->node.reason ? ev->node.reason : "";
-        uint32_t bit = UINT32_C(1) << node;
-        struct session *s;
-
-        assert(node < e->options.nodes_n);
-        if (n->state == ev->node.state && strncmp(n->reason, reason, NODE_REASON_MAX - 1) == 0)
-                return;
-        n->state = ev->node.state;
-        strncpy(n->reason, reason, NODE_REASON_MAX - 1);
-        if (n->state == NODE_UP) {
-                e->nodes_up |= bit;
-                release_on_node_up(e, node);
-        } else {
-                e->nodes_up &= ~bit;
-        }
-        TAILQ_FOREACH (s, &e->sessions_in_order, in_order) {
-                session_notify_node(e, s, node);
-        }
-}
-
+/* Who waits for a lock is answered STOPPING; who holds one may use, extend and free it. */
 static void engine_on_drain(struct engine *e)
 {
         struct session *s;
@@ -244,7 +227,7 @@ static void engine_on_event(struct engine *e, const struct event *ev)
                 call_admit(e, &ev->request);
                 break;
         case EVENT_NODE:
-                engine_on_node(e, ev);
+                node_on_event(e, ev);
                 break;
         case EVENT_ANSWER:
                 engine_on_answer(e, ev);
@@ -374,6 +357,14 @@ static bool engine_pop_from(struct engine *e, struct outgoing *out, struct effec
                 return false;
         case OUTGOING_DRAINED:
                 *ret_effect = (struct effect){ .kind = EFFECT_DRAINED };
+                return false;
+        case OUTGOING_NODE:
+                ret_effect->kind = EFFECT_NODE;
+                node_pop(e, container_of(out, struct node, state_out), ret_effect);
+                return false;
+        case OUTGOING_CERTIFY:
+                ret_effect->kind = EFFECT_CERTIFY;
+                node_pop(e, container_of(out, struct node, certify_out), ret_effect);
                 return false;
         }
         return false;

@@ -22,12 +22,23 @@ static uint64_t session_count_waiting(const struct session *s)
         return n;
 }
 
+static unsigned count_nodes(const struct engine *e, enum node_state state)
+{
+        unsigned node, n = 0;
+
+        for (node = 0; node < e->options.nodes_n; ++node)
+                n += e->nodes[node].state == state;
+        return n;
+}
+
 void inspect_status(const struct engine *e, struct inspect_status *ret_status)
 {
         struct session *s;
 
         *ret_status = (struct inspect_status){ .nodes_n = e->options.nodes_n,
-                                               .nodes_up_n = (unsigned)__builtin_popcount(e->nodes_up),
+                                               .nodes_up_n = count_nodes(e, NODE_UP),
+                                               .nodes_quarantined_n = count_nodes(e, NODE_QUARANTINED),
+                                               .nodes_unfit_n = count_nodes(e, NODE_UNFIT),
                                                .quorum = quorum_of(e->options.nodes_n),
                                                .sessions_n = e->sessions.n,
                                                .locks_n = e->held_n,
@@ -44,7 +55,11 @@ void inspect_node(const struct engine *e, unsigned node, struct inspect_node *re
 
         assert(node < e->options.nodes_n);
         *ret_node =
-                (struct inspect_node){ .state = n->state, .reason = n->reason, .error = n->error, .errors = n->errors };
+                (struct inspect_node){ .state = n->state,
+                                       .reason = n->reason,
+                                       .error = n->error,
+                                       .errors = n->errors,
+                                       .votes_ns = n->state == NODE_QUARANTINED ? fitness_votes_ns(&n->fitness) : 0 };
 }
 
 bool inspect_next_session(const struct engine *e, uint64_t after, struct inspect_session *ret_session)

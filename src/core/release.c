@@ -70,7 +70,7 @@ int release_for(struct engine *e, struct call *call, struct lease *const *leases
                 uint64_t *ret_round)
 {
         struct round *round;
-        int r = release_round(e, call, leases, leases_n, e->nodes_up, &round);
+        int r = release_round(e, call, leases, leases_n, e->nodes_linked, &round);
 
         if (r < 0)
                 return r;
@@ -81,7 +81,7 @@ int release_for(struct engine *e, struct call *call, struct lease *const *leases
 /* The nodes that are to be asked for it now. */
 static uint32_t release_open(const struct engine *e, const struct lease *l)
 {
-        return l->sent & e->nodes_up & ~l->releasing;
+        return l->sent & e->nodes_linked & ~l->releasing;
 }
 
 void release_flush(struct engine *e)

@@ -14,6 +14,7 @@
 #include "redlockd/base/mem.h"
 #include "redlockd/core/call.h"
 #include "redlockd/core/lease.h"
+#include "redlockd/core/node.h"
 #include "redlockd/core/release.h"
 #include "redlockd/core/renew.h"
 #include "redlockd/core/resource.h"
@@ -215,7 +216,8 @@ bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
 /* What an answer to TAKE or RENEW says about which leases the node may have. */
 static void round_note_take(struct engine *e, struct round *r, unsigned node, enum answer_verdict verdict)
 {
-        bool nothing_done = verdict == ANSWER_HELD || verdict == ANSWER_UNSENT || verdict == ANSWER_AGAIN;
+        bool nothing_done = verdict == ANSWER_HELD || verdict == ANSWER_UNSENT || verdict == ANSWER_AGAIN ||
+                            verdict == ANSWER_UNCERTIFIED;
         unsigned i;
 
         for (i = 0; i < r->items_n; ++i) {
@@ -274,16 +276,10 @@ static void round_note_renewal(struct engine *e, struct round *r, unsigned node,
         }
 }
 
-static void node_note_error(struct engine *e, unsigned node, const char *error)
-{
-        ++e->nodes[node].errors;
-        strncpy(e->nodes[node].error, error ? error : "", NODE_REASON_MAX - 1);
-}
-
 /* True if the node is asked once more: nothing was done there, and nothing was undone since. */
 static bool round_resend(struct engine *e, struct round *r, unsigned node)
 {
-        if (r->resent & bit_of(node) || !(e->nodes_up & bit_of(node)))
+        if (r->resent & bit_of(node) || !(e->nodes_linked & bit_of(node)))
                 return false;
         if (r->kind != COMMAND_RELEASE && r->decided)
                 return false;
@@ -295,10 +291,13 @@ static bool round_resend(struct engine *e, struct round *r, unsigned node)
 
 void round_on_answer(struct engine *e, struct round *r, unsigned node, const struct answer *answer)
 {
-        static const uint8_t votes[] = {
-                [ANSWER_GRANTED] = VOTE_GRANTED, [ANSWER_HELD] = VOTE_HELD,   [ANSWER_ERROR] = VOTE_ERROR,
-                [ANSWER_AGAIN] = VOTE_ERROR,     [ANSWER_UNSENT] = VOTE_LOST, [ANSWER_LOST] = VOTE_LOST
-        };
+        static const uint8_t votes[] = { [ANSWER_GRANTED] = VOTE_GRANTED,
+                                         [ANSWER_HELD] = VOTE_HELD,
+                                         [ANSWER_ERROR] = VOTE_ERROR,
+                                         [ANSWER_AGAIN] = VOTE_ERROR,
+                                         [ANSWER_UNSENT] = VOTE_LOST,
+                                         [ANSWER_LOST] = VOTE_LOST,
+                                         [ANSWER_UNCERTIFIED] = VOTE_UNCERTIFIED };
 
         assert(r->owed & bit_of(node));
         r->owed &= ~bit_of(node);
@@ -308,6 +307,8 @@ void round_on_answer(struct engine *e, struct round *r, unsigned node, const str
                 node_note_error(e, node, answer->error);
         if (answer->verdict == ANSWER_AGAIN)
                 node_note_error(e, node, "NOSCRIPT");
+        if (answer->verdict == ANSWER_UNCERTIFIED)
+                node_on_uncertified(e, node);
         if (r->kind == COMMAND_RELEASE)
                 round_note_release(e, r, node, answer);
         else

@@ -39,6 +39,11 @@ uint64_t validity_gone_ns(uint64_t done_ns, uint32_t ttl_ms, double drift_factor
         return done_ns + (ttl_ms + validity_drift_ms(ttl_ms, drift_factor)) * NS_PER_MS;
 }
 
+uint64_t validity_quarantine_ns(uint32_t ttl_max_ms, double drift_factor)
+{
+        return (ttl_max_ms + validity_drift_ms(ttl_max_ms, drift_factor) + NODE_TIMEOUT_MAX_MS) * NS_PER_MS;
+}
+
 uint64_t validity_left_ms(uint64_t end_ns, uint64_t now_ns)
 {
         return end_ns > now_ns ? (end_ns - now_ns) / NS_PER_MS : 0;

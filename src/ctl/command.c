@@ -4,6 +4,7 @@
 #include "redlockd/ctl/command.h"
 
 #include "redlockd/ctl/admin.h"
+#include "redlockd/ctl/certify.h"
 #include "redlockd/ctl/connection.h"
 #include "redlockd/ctl/doctor.h"
 #include "redlockd/ctl/hold.h"
@@ -115,6 +116,12 @@ static const struct command commands[] = {
           "not with --yes.\n"
           "Example: redlockctl kill 17\n",
           admin_main },
+        { "certify", "[--yes] NODE", "end the quarantine of a node (for administrators)",
+          "A node that came back empty gives no vote until the longest TTL has passed. Where\n"
+          "you know that nobody holds anything that it may have forgotten, it can vote at\n"
+          "once. Asks first, on a terminal; without one --yes is needed.\n"
+          "Example: redlockctl certify --yes 127.0.0.1:6379\n",
+          certify_main },
         { "break", "[--yes] KEY", "take a lock away (for administrators)",
           "Its holder, on this host, is told that the lock is lost, and cannot renew it. A\n"
           "key that is held on another host is left alone: break it there, where its holder\n"

@@ -161,6 +161,7 @@ static void daemon_prepare_context(struct daemon *d)
                 .pid = getpid(),
                 .started_ns = clock_now_ns(),
                 .scope = nodes_local(d) ? "host" : "network",
+                .restart_quarantine = d->config->redis.restart_quarantine,
                 .limits = d->limits,
         };
 }
@@ -184,6 +185,7 @@ static int daemon_start_engine(struct daemon *d)
         struct engine_options options = {
                 .nodes_n = d->config->nodes_n,
                 .drift_factor = d->config->lock.drift_factor,
+                .ttl_max_ms = d->config->lock.ttl_max_ms,
                 .locks_max = d->config->limits.locks_per_session_max,
                 /* on a host of its own nobody else waits */
                 .tenure_ms =
@@ -247,6 +249,10 @@ static int daemon_start(struct daemon *d, const char *socket)
         else
                 log_info("redlockd " REDLOCKD_VERSION ": scope network, %u nodes, quorum %u, socket %s", d->nodes.n,
                          d->nodes.n / 2 + 1, socket);
+        if (!nodes_local(d) && !d->config->redis.restart_quarantine)
+                log_warn(
+                        "redis.restartQuarantine is false: a node that restarts empty or is flushed votes at once, and "
+                        "two clients may hold one lock");
         nodes_start(d);
         return 0;
 }

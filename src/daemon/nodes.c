@@ -7,6 +7,7 @@
 #include "redlockd/daemon/nodes.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/core/inspect.h"
 #include "redlockd/daemon/daemon.h"
 #include "redlockd/daemon/pump.h"
 #include "redlockd/net/clock.h"
@@ -14,42 +15,55 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
-static const char *const node_state_names[] = {
-        [NODE_CONNECTING] = "connecting",
-        [NODE_UP] = "up",
-        [NODE_DOWN] = "down",
-};
+/* Rounded up. */
+static uint64_t nodes_seconds_until(uint64_t then_ns)
+{
+        uint64_t now_ns = clock_now_ns();
+
+        return then_ns > now_ns ? (then_ns - now_ns + 999999999) / 1000000000 : 0;
+}
 
 /* A node that stays down says so once, not at each try to come back. */
-static void nodes_log(struct node *n, const char *name, enum node_state state, const char *reason)
+void nodes_log(const struct daemon *d, unsigned node)
 {
-        bool news = state != n->state || strcmp(reason, n->reason) != 0;
+        static const char *const names[] = {
+                [NODE_CONNECTING] = "connecting",   [NODE_UP] = "up",       [NODE_DOWN] = "down",
+                [NODE_QUARANTINED] = "quarantined", [NODE_UNFIT] = "unfit",
+        };
+        const char *name = d->nodes.shown[node].name;
+        struct inspect_node seen;
 
-        if (state == NODE_CONNECTING) {
+        inspect_node(d->engine, node, &seen);
+        if (seen.state == NODE_CONNECTING)
                 log_debug("node %s: connecting", name);
-                return;
-        }
-        if (news && state == NODE_UP)
+        else if (seen.state == NODE_UP)
                 log_info("node %s: up", name);
-        else if (news)
-                log_warn("node %s: %s: %s", name, node_state_names[state], reason);
-        n->state = state;
-        snprintf(n->reason, sizeof(n->reason), "%s", reason);
+        else if (seen.votes_ns > 0)
+                log_warn("node %s: %s: %s; votes in %llu s", name, names[seen.state], seen.reason,
+                         (unsigned long long)nodes_seconds_until(seen.votes_ns));
+        else
+                log_warn("node %s: %s: %s", name, names[seen.state], seen.reason);
 }
 
 static void nodes_on_state(void *userdata, unsigned node, enum node_state state, const char *reason)
 {
-        struct daemon *d = userdata;
         struct event event = { .kind = EVENT_NODE };
 
-        nodes_log(&d->nodes.all[node], d->nodes.shown[node].name, state, reason);
         event.node.node = node;
         event.node.state = state;
         event.node.reason = reason;
-        pump_post(d, &event);
+        pump_post(userdata, &event);
+}
+
+static void nodes_on_look(void *userdata, unsigned node, const struct node_look *look)
+{
+        struct event event = { .kind = EVENT_NODE };
+
+        event.node.node = node;
+        event.node.state = NODE_UP;
+        event.node.look = *look;
+        pump_post(userdata, &event);
 }
 
 static void nodes_on_answer(void *userdata, unsigned node, uint64_t round, const struct answer *answer)
@@ -77,8 +91,10 @@ static void nodes_on_heard(void *userdata, unsigned node, struct text key, bool 
 static void nodes_on_deaf(void *userdata, unsigned node, const char *reason)
 {
         const struct daemon *d = userdata;
+        struct inspect_node seen;
 
-        if (d->nodes.all[node].state == NODE_UP)
+        inspect_node(d->engine, node, &seen);
+        if (seen.state != NODE_DOWN && seen.state != NODE_CONNECTING)
                 log_warn(
                         "node %s: cannot listen for releases by other hosts, who waits asks again after retryDelay: %s",
                         d->nodes.shown[node].name, reason);
@@ -116,10 +132,14 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
                 .address = &config->nodes[node].address,
                 .key_prefix = config->lock.key_prefix,
                 .connect_timeout_ms = config->redis.connect_timeout_ms,
+                .heartbeat_ms = REDIS_HEARTBEAT_MS,
                 .reconnect_min_ms = config->redis.reconnect_min_ms,
                 .reconnect_max_ms = config->redis.reconnect_max_ms,
+                .members = config->redis.restart_quarantine ? d->nodes.members : NULL,
+                .ttl_max_ms = config->lock.ttl_max_ms,
                 .userdata = d,
                 .on_state = nodes_on_state,
+                .on_look = nodes_on_look,
                 .on_answer = nodes_on_answer,
         };
         int r;
@@ -131,18 +151,29 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
         return nodes_new_ears(d, node);
 }
 
+static void nodes_find_members(struct daemon *d)
+{
+        const char *names[NODES_MAX];
+        unsigned i;
+
+        for (i = 0; i < d->config->nodes_n; ++i)
+                names[i] = d->config->nodes[i].name;
+        redis_members(names, d->config->nodes_n, d->nodes.members);
+}
+
 int nodes_init(struct daemon *d)
 {
         const struct config_node *configured = d->config->nodes;
         struct nodes *nodes = &d->nodes;
         int r;
 
+        nodes_find_members(d);
+
         nodes->all = mem_zalloc_n(d->config->nodes_n, sizeof(*nodes->all));
         nodes->shown = mem_zalloc_n(d->config->nodes_n, sizeof(*nodes->shown));
         if (!nodes->all || !nodes->shown)
                 return -ENOMEM;
         for (nodes->n = 0; nodes->n < d->config->nodes_n; ++nodes->n) {
-                nodes->all[nodes->n].state = NODE_CONNECTING;
                 nodes->shown[nodes->n].name = configured[nodes->n].name;
                 nodes->shown[nodes->n].url = configured[nodes->n].address.shown;
                 if (configured[nodes->n].address.kind == ADDRESS_MEMORY)
@@ -170,10 +201,12 @@ bool nodes_local(const struct daemon *d)
 
 void nodes_start(struct daemon *d)
 {
+        /* It forgets when this daemon ends; what its clients held ends with it. */
+        const struct node_look local = { .verdict = LOOK_CERTIFIED, .run_id = "", .reason = "" };
         unsigned i;
 
         if (nodes_local(d))
-                nodes_on_state(d, 0, NODE_UP, "");
+                nodes_on_look(d, 0, &local);
         for (i = 0; i < d->nodes.n; ++i)
                 if (d->nodes.all[i].redis)
                         redis_start(d->nodes.all[i].redis);
@@ -204,6 +237,24 @@ void nodes_listen(struct daemon *d, struct text key, bool on)
                 if (node->ears && redis_ears_listen(node->ears, key, on) >= 0)
                         node->unflushed = true;
         }
+}
+
+void nodes_certify(struct daemon *d, unsigned node, uint64_t mark)
+{
+        if (!d->nodes.all[node].redis)
+                return;
+        redis_certify(d->nodes.all[node].redis, mark);
+        d->nodes.all[node].unflushed = true;
+}
+
+int nodes_find(const struct daemon *d, struct text name)
+{
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i)
+                if (text_equal(name, text_of(d->nodes.shown[i].name)))
+                        return (int)i;
+        return -ENOENT;
 }
 
 bool nodes_flush(struct daemon *d)

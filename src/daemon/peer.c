@@ -98,7 +98,7 @@ void peer_reply(struct peer *p, const struct reply *reply)
         const struct reply_context *context = pump_context(p->daemon, clock_now_ns());
 
         assert(request && request->session == p->number);
-        if (reply->method == METHOD_NODES)
+        if (reply->method == METHOD_NODES || reply->method == METHOD_CERTIFY)
                 nodes_show(p->daemon);
         if (!request->notification)
                 peer_printed(p, reply_print(client_output(p->client), context, request->id, reply));
@@ -133,7 +133,14 @@ static bool peer_admits(struct peer *p, const struct wire_request *parsed, struc
                          "More than %u requests that are not answered yet.", inflight_max);
                 return false;
         }
-        return admin_admits(p->daemon, p->client, p->number, &parsed->request, ret_error);
+        if (!admin_admits(p->daemon, p->client, p->number, &parsed->request, ret_error))
+                return false;
+        if (parsed->request.method == METHOD_CERTIFY && nodes_find(p->daemon, parsed->node_name) < 0) {
+                *ret_error = (struct wire_error){ .name = ERROR_INVALID_PARAMS, .path = "node" };
+                snprintf(ret_error->message, sizeof(ret_error->message), "There is no node of this name.");
+                return false;
+        }
+        return true;
 }
 
 static void peer_post(struct peer *p, struct wire_request *parsed)
@@ -147,6 +154,8 @@ static void peer_post(struct peer *p, struct wire_request *parsed)
         event.request.session = p->number;
         event.request.id = d->last_request + 1;
         event.request.cancel_id = 0;
+        if (parsed->request.method == METHOD_CERTIFY)
+                event.request.node = (unsigned)nodes_find(d, parsed->node_name);
         cancelled = parsed->cancel_id ? inflight_find_id(&d->inflight, p->number, parsed->cancel_id) : NULL;
         if (cancelled)
                 event.request.cancel_id = cancelled->number;

@@ -89,6 +89,12 @@ static void pump_execute(struct daemon *d, const struct effect *effect)
         case EFFECT_NOTICE:
                 pump_notice(d, &effect->notice);
                 break;
+        case EFFECT_NODE:
+                nodes_log(d, effect->node.node);
+                break;
+        case EFFECT_CERTIFY:
+                nodes_certify(d, effect->node.node, effect->node.mark);
+                break;
         case EFFECT_CLOSE:
                 peer_close(peer_find(d, effect->close.session));
                 break;

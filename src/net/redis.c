@@ -79,8 +79,11 @@ struct redis {
         struct redis_reader *reader;  /* of the present connection, or of the last one */
         struct redis_owed_queue owed; /* on the present connection */
         struct redis_facts facts;     /* of the present connection */
+        struct redis_look look;       /* and of the node */
         uint64_t rtt_us;
-        bool overdue; /* the oldest answer is, and had no turn of the loop since that was seen */
+        unsigned looks_n;   /* on the present connection, that are not complete */
+        uint64_t looked_ns; /* when the last one was sent */
+        bool overdue;       /* the oldest answer is, and had no turn of the loop since that was seen */
         uv_timer_t timer;
         bool timer_closed;
         uint64_t delay_ms; /* to the next try, at most */
@@ -136,6 +139,8 @@ static struct redis_owed_queue redis_detach(struct redis *r)
 
         r->owed = (struct redis_owed_queue){ 0 };
         r->facts = (struct redis_facts){ 0 };
+        redis_look_reset(&r->look);
+        r->looks_n = 0;
         r->rtt_us = 0;
         r->overdue = false;
         r->link = redis_link_drop(r->link);
@@ -202,15 +207,45 @@ static void redis_on_connected(void *userdata)
         struct redis *r = userdata;
 
         redis_move(r, REDIS_GREETING);
-        if (redis_hello_encode(redis_link_output(r->link), &r->owed, r->options.address, clock_now_ns()) < 0)
+        ++r->looks_n;
+        r->looked_ns = clock_now_ns();
+        if (redis_hello_encode(redis_link_output(r->link), &r->owed, r->options.address, &r->look, clock_now_ns()) < 0)
                 redis_give_up(r, "out of memory");
         else
                 redis_link_flush(r->link);
 }
 
-static uint64_t redis_heartbeat_ms(const struct redis *r)
+/* How long the timer may rest: the next look may be due then, or an answer overdue. */
+static uint64_t redis_beat_ms(const struct redis *r)
 {
-        return r->options.connect_timeout_ms < REDIS_HEARTBEAT_MS ? r->options.connect_timeout_ms : REDIS_HEARTBEAT_MS;
+        return r->options.connect_timeout_ms < r->options.heartbeat_ms ? r->options.connect_timeout_ms
+                                                                       : r->options.heartbeat_ms;
+}
+
+static void redis_look(struct redis *r)
+{
+        ++r->looks_n;
+        r->looked_ns = clock_now_ns();
+        if (redis_look_encode(redis_link_output(r->link), &r->owed, &r->look, clock_now_ns()) < 0)
+                redis_give_up(r, "out of memory");
+        else
+                redis_link_flush(r->link);
+}
+
+/* Tells what the last look found. Whoever is told may give the connection up. */
+static void redis_tell_look(struct redis *r)
+{
+        const struct redis_link *link = r->link;
+        const struct node_look look = redis_look_judge(&r->look);
+
+        r->options.on_look(r->options.userdata, r->options.node, &look);
+        if (r->link != link || r->state != REDIS_UP)
+                return;
+        if (redis_look_revokes(&r->look) &&
+            redis_look_encode_revoke(redis_link_output(r->link), &r->owed, clock_now_ns()) < 0)
+                redis_give_up(r, "out of memory");
+        else if (redis_look_again(&r->look))
+                redis_look(r);
 }
 
 static void redis_rise(struct redis *r)
@@ -219,8 +254,9 @@ static void redis_rise(struct redis *r)
         r->delay_ms = r->options.reconnect_min_ms;
         r->skip = 0;
         r->overdue = false;
-        redis_arm(r, redis_heartbeat_ms(r));
-        redis_tell(r, NODE_UP, "");
+        redis_arm(r, redis_beat_ms(r));
+        r->told = NODE_UP;
+        redis_tell_look(r);
 }
 
 static void redis_measure(struct redis *r, const struct redis_owed *owed)
@@ -235,28 +271,30 @@ static void redis_measure(struct redis *r, const struct redis_owed *owed)
 static void redis_on_hello(struct redis *r, const struct redis_owed *owed, const struct redis_value *value)
 {
         char reason[NODE_REASON_MAX];
+        int k;
 
-        if (redis_hello_take(&r->facts, owed, value, r->options.address, reason) < 0) {
+        if (redis_owed_is_look(owed->kind))
+                k = redis_look_take(&r->look, owed->kind, value, reason);
+        else
+                k = redis_hello_take(&r->facts, owed, value, r->options.address, reason);
+        if (k < 0) {
                 redis_give_up(r, reason);
                 return;
         }
         redis_measure(r, owed);
         redis_owed_pop(&r->owed);
+        r->looks_n -= k > 0;
         if (r->state == REDIS_GREETING && r->owed.n == 0)
                 redis_rise(r);
+        else if (r->state == REDIS_UP && k > 0)
+                redis_tell_look(r);
 }
 
 /* An error: is the script missing, then the command was not carried out and the next one brings the text along. */
 static void redis_read_error(struct redis *r, const struct redis_owed *owed, const struct redis_value *value,
                              char ret_words[NODE_REASON_MAX], struct answer *ret_answer)
 {
-        char *where;
-
-        redis_hello_words(ret_words, NODE_REASON_MAX, value->text);
-        /* Redis says where in the script it happened, which helps nobody who reads of it. */
-        where = strstr(ret_words, " script: ");
-        if (where)
-                *where = '\0';
+        redis_script_words(ret_words, value->text);
         if (!owed->by_text && strncmp(ret_words, "NOSCRIPT", strlen("NOSCRIPT")) == 0) {
                 r->facts.scripts[owed->command].by_text = true;
                 *ret_answer = (struct answer){ .verdict = ANSWER_AGAIN };
@@ -272,6 +310,7 @@ static void redis_on_command(struct redis *r, const struct redis_owed *owed, con
                                                              "an answer of the wrong shape to RENEW",
                                                              "an answer of the wrong shape to PEEK" };
         const enum command_kind kind = owed->command;
+        const struct redis_link *link = r->link;
         const uint64_t round = owed->round;
         char words[NODE_REASON_MAX];
         struct answer answer;
@@ -287,6 +326,8 @@ static void redis_on_command(struct redis *r, const struct redis_owed *owed, con
         redis_measure(r, owed);
         redis_owed_pop(&r->owed);
         redis_answer(r, round, &answer);
+        if (answer.verdict == ANSWER_UNCERTIFIED && r->link == link && r->state == REDIS_UP && r->looks_n == 0)
+                redis_look(r);
 }
 
 static void redis_on_value(struct redis *r, const struct redis_value *value)
@@ -363,30 +404,17 @@ static void redis_give_up_late(struct redis *r)
         }
 }
 
-static void redis_ping(struct redis *r)
-{
-        if (redis_hello_encode_ping(redis_link_output(r->link), &r->owed, clock_now_ns()) < 0)
-                redis_give_up(r, "out of memory");
-        else
-                redis_link_flush(r->link);
-}
-
 static void redis_beat(struct redis *r)
 {
-        const uint64_t beat_ms = redis_heartbeat_ms(r), timeout_ms = r->options.connect_timeout_ms;
+        const uint64_t beat_ms = redis_beat_ms(r), timeout_ms = r->options.connect_timeout_ms, now_ns = clock_now_ns();
         const struct redis_owed *oldest = redis_owed_first(&r->owed);
-        uint64_t age_ms;
+        const uint64_t age_ms = oldest ? (now_ns - oldest->sent_ns) / NS_PER_MS : 0;
 
-        if (!oldest) {
-                r->overdue = false;
-                redis_arm(r, beat_ms);
-                redis_ping(r);
-                return;
-        }
-        age_ms = (clock_now_ns() - oldest->sent_ns) / NS_PER_MS;
         if (age_ms < timeout_ms) {
                 r->overdue = false;
                 redis_arm(r, timeout_ms - age_ms < beat_ms ? timeout_ms - age_ms : beat_ms);
+                if (r->looks_n == 0 && (now_ns - r->looked_ns) / NS_PER_MS + 1 >= r->options.heartbeat_ms)
+                        redis_look(r);
         } else if (!r->overdue) {
                 r->overdue = true;
                 redis_arm(r, 1);
@@ -433,6 +461,8 @@ int redis_new(struct redis **ret_redis, const struct redis_options *options)
         }
         r->options = *options;
         r->delay_ms = options->reconnect_min_ms;
+        r->look.ttl_max_ms = options->ttl_max_ms;
+        snprintf(r->look.members, sizeof(r->look.members), "%s", options->members ? options->members : "");
         k = uv_timer_init(options->loop, &r->timer);
         assert(k == 0);
         r->timer.data = r;
@@ -466,11 +496,44 @@ int redis_send(struct redis *r, const struct command *command)
         if (k < 0)
                 return k;
         k = redis_script_encode(redis_link_output(r->link), &r->facts.scripts[command->kind], r->options.key_prefix,
-                                command, &owed.by_text);
+                                r->look.certificate, command, &owed.by_text);
         if (k < 0)
                 return k;
         redis_owed_push(&r->owed, &owed);
         return 0;
+}
+
+/* Without memory for it: the next heartbeat finds that it is still to be written. */
+static void redis_write_certificate(struct redis *r, const uint64_t *mark)
+{
+        const uint64_t now_ns = clock_now_ns();
+        struct buffer *output;
+
+        if (r->state != REDIS_UP)
+                return;
+        output = redis_link_output(r->link);
+        if (redis_look_encode_certify(output, &r->owed, &r->look, mark, now_ns) == 0 &&
+            redis_look_encode(output, &r->owed, &r->look, now_ns) == 0)
+                ++r->looks_n;
+}
+
+void redis_certify(struct redis *r, uint64_t mark)
+{
+        redis_write_certificate(r, &mark);
+}
+
+void redis_recertify(struct redis *r, const char *members)
+{
+        if (!r->look.members[0])
+                return;
+        memcpy(r->look.former, r->look.members, sizeof(r->look.former));
+        snprintf(r->look.members, sizeof(r->look.members), "%s", members);
+}
+
+void redis_settle(struct redis *r)
+{
+        redis_write_certificate(r, NULL);
+        redis_look_settle(&r->look);
 }
 
 void redis_flush(struct redis *r)
@@ -481,12 +544,12 @@ void redis_flush(struct redis *r)
 
 const char *redis_version(const struct redis *r)
 {
-        return r->facts.version[0] ? r->facts.version : NULL;
+        return r->look.version[0] ? r->look.version : NULL;
 }
 
 const char *redis_run_id(const struct redis *r)
 {
-        return r->facts.run_id[0] ? r->facts.run_id : NULL;
+        return r->look.run_id[0] ? r->look.run_id : NULL;
 }
 
 uint64_t redis_rtt_us(const struct redis *r)

@@ -4,8 +4,8 @@
  *
  *      AUTH [user] password   where the address has one of them
  *      SELECT db              where it is not 0
- *      PING                   says whether the node is fit to work: loading, asking for a password ...
- *      CLIENT SETNAME, INFO   for people: an error is tolerated
+ *      the first look         begins with PING: loading, asking for a password ...
+ *      CLIENT SETNAME         for people: an error is tolerated
  *      SCRIPT LOAD            of each command: an error is tolerated, the script is then always called by its text
  *
  * A server that is full, or takes nobody from outside, sends its error unasked and closes: it is taken for the answer
@@ -22,8 +22,10 @@
 #define NUMBER_MAX 24
 
 static const char *const hello_names[] = {
-        [REDIS_OWED_AUTH] = "AUTH", [REDIS_OWED_SELECT] = "SELECT",    [REDIS_OWED_SETNAME] = "CLIENT SETNAME",
-        [REDIS_OWED_INFO] = "INFO", [REDIS_OWED_LOAD] = "SCRIPT LOAD", [REDIS_OWED_PING] = "PING",
+        [REDIS_OWED_AUTH] = "AUTH",
+        [REDIS_OWED_SELECT] = "SELECT",
+        [REDIS_OWED_SETNAME] = "CLIENT SETNAME",
+        [REDIS_OWED_LOAD] = "SCRIPT LOAD",
 };
 
 struct hello {
@@ -103,20 +105,11 @@ static int hello_add_script(const struct hello *h, enum command_kind command)
         return hello_add_owed(h, (struct redis_owed){ .kind = REDIS_OWED_LOAD, .command = command }, args, 3);
 }
 
-int redis_hello_encode_ping(struct buffer *output, struct redis_owed_queue *owed, uint64_t now_ns)
-{
-        const struct hello h = { output, owed, now_ns };
-        const struct text ping = text_of("PING");
-
-        return hello_add(&h, REDIS_OWED_PING, &ping, 1);
-}
-
 int redis_hello_encode(struct buffer *output, struct redis_owed_queue *owed, const struct address *address,
-                       uint64_t now_ns)
+                       const struct redis_look *look, uint64_t now_ns)
 {
         const struct hello h = { output, owed, now_ns };
         const struct text setname[] = { text_of("CLIENT"), text_of("SETNAME"), text_of("redlockd") };
-        const struct text info[] = { text_of("INFO"), text_of("server") };
         unsigned i;
         int r;
 
@@ -124,13 +117,12 @@ int redis_hello_encode(struct buffer *output, struct redis_owed_queue *owed, con
         if (r == 0)
                 r = hello_add_select(&h, address);
         if (r == 0)
-                r = redis_hello_encode_ping(output, owed, now_ns);
+                r = redis_look_encode(output, owed, look, now_ns);
         if (r == 0)
                 r = hello_add(&h, REDIS_OWED_SETNAME, setname, 3);
         if (r == 0)
-                r = hello_add(&h, REDIS_OWED_INFO, info, 2);
-        for (i = 0; i < REDIS_SCRIPTS_N && r == 0; ++i)
-                r = hello_add_script(&h, (enum command_kind)i);
+                for (i = 0; i < REDIS_SCRIPTS_N && r == 0; ++i)
+                        r = hello_add_script(&h, (enum command_kind)i);
         return r;
 }
 
@@ -170,28 +162,6 @@ static int hello_refused(enum redis_owed_kind kind, struct text words, const str
         return -EPROTO;
 }
 
-/* The field `name` (with its colon) of INFO; left empty where it is not there or too long. */
-static void hello_field(struct text info, const char *name, char *ret_field, size_t size)
-{
-        const char *end = info.data + info.len, *at = info.data, *eol;
-        size_t name_len = strlen(name), len;
-
-        for (; at < end; at = eol + 1) {
-                eol = memchr(at, '\n', (size_t)(end - at));
-                if (!eol)
-                        eol = end;
-                if ((size_t)(eol - at) < name_len || memcmp(at, name, name_len) != 0)
-                        continue;
-                at += name_len;
-                len = (size_t)(eol - at);
-                if (len > 0 && at[len - 1] == '\r')
-                        --len;
-                if (len < size)
-                        redis_hello_words(ret_field, size, (struct text){ at, len });
-                return;
-        }
-}
-
 static bool hello_is_sha(struct text text)
 {
         return text.len == REDIS_SHA_LEN && strspn(text.data, "0123456789abcdef") == REDIS_SHA_LEN;
@@ -200,19 +170,11 @@ static bool hello_is_sha(struct text text)
 static bool hello_take_value(struct redis_facts *facts, const struct redis_owed *owed, const struct redis_value *value)
 {
         switch (owed->kind) {
-        case REDIS_OWED_INFO:
-                if (value->kind != REDIS_VALUE_STRING)
-                        return false;
-                hello_field(value->text, "redis_version:", facts->version, sizeof(facts->version));
-                hello_field(value->text, "run_id:", facts->run_id, sizeof(facts->run_id));
-                return true;
         case REDIS_OWED_LOAD:
                 if (value->kind != REDIS_VALUE_STRING || !hello_is_sha(value->text))
                         return false;
                 memcpy(facts->scripts[owed->command].sha, value->text.data, REDIS_SHA_LEN + 1);
                 return true;
-        case REDIS_OWED_PING:
-                return value->kind == REDIS_VALUE_STATUS && text_equal(value->text, text_of("PONG"));
         default:
                 return value->kind == REDIS_VALUE_STATUS;
         }
@@ -224,7 +186,7 @@ int redis_hello_take(struct redis_facts *facts, const struct redis_owed *owed, c
         enum redis_owed_kind kind = owed->kind;
 
         if (value->kind == REDIS_VALUE_ERROR) {
-                if (kind == REDIS_OWED_AUTH || kind == REDIS_OWED_SELECT || kind == REDIS_OWED_PING)
+                if (kind == REDIS_OWED_AUTH || kind == REDIS_OWED_SELECT)
                         return hello_refused(kind, value->text, address, ret_reason);
                 return 0;
         }

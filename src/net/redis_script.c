@@ -1,10 +1,11 @@
 /*
  * The scripts. Redis runs a script alone and with time standing still (expiry included), so each is one atomic step.
  *
- * TAKE looks at all keys before it writes: a key in the way, or one of another type (GET fails then), leaves all as it
- * was. One key to be acquired is the common case, and one call. A ttl is only ever raised: an extension that fails on
- * other nodes must not cut what was valid before it. A key that has our value and no ttl at all has nothing to be
- * raised.
+ * TAKE first looks whether the node may vote at all (core/fitness.c): what it answers, and what its certificate says of
+ * it, are of one moment. It looks at all keys before it writes: a key in the way, or one of another type (GET fails
+ * then), leaves all as it was. One key to be acquired is the common case, and one call. A ttl is only ever raised: an
+ * extension that fails on other nodes must not cut what was valid before it. A key that has our value and no ttl at all
+ * has nothing to be raised.
  *
  * RELEASE goes through all keys whatever one of them answers: a key of another type is not ours and thus gone; any
  * other error is returned, since the value may still be there, but only at the end. What is deleted is announced on the
@@ -20,12 +21,13 @@
 #include "redlockd/net/redis_script.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/net/redis_hello.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 
-#define SCRIPT_ARGS_MAX (3 + 3 * KEYS_PER_ROUND_MAX)
+#define SCRIPT_ARGS_MAX (6 + 3 * KEYS_PER_ROUND_MAX)
 _Static_assert(SCRIPT_ARGS_MAX <= REDIS_ARGS_MAX, "a command of the most keys can be encoded");
 
 #define NUMBER_MAX 24 /* a 64-bit number in decimal, with its NUL */
@@ -36,12 +38,13 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "local n, ttl = tonumber(ARGV[1]), ARGV[2]\n"
                 "local t = redis.call('TIME')\n"
                 "local now = t[1] * 1000 + t[2] / 1000\n"
-                "if n == 1 and #KEYS == 1 and redis.call('SET', KEYS[1], ARGV[3], 'PX', ttl, 'NX') then\n"
+                "if ARGV[3] ~= '' and redis.call('GET', 'redlockd:cert') ~= ARGV[3] then return {2, 0, now} end\n"
+                "if n == 1 and #KEYS == 1 and redis.call('SET', KEYS[1], ARGV[4], 'PX', ttl, 'NX') then\n"
                 "  return {1, 0, now}\n"
                 "end\n"
                 "local held, forever = {0, 0, now}, false\n"
                 "for i, key in ipairs(KEYS) do\n"
-                "  if redis.call('GET', key) ~= (i > n and ARGV[i + 2]) then\n"
+                "  if redis.call('GET', key) ~= (i > n and ARGV[i + 3]) then\n"
                 "    local left = redis.call('PTTL', key)\n"
                 "    forever = forever or left == -1\n"
                 "    held[2] = math.max(held[2], left)\n"
@@ -54,7 +57,7 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "end\n"
                 "for i, key in ipairs(KEYS) do\n"
                 "  if i <= n then\n"
-                "    redis.call('SET', key, ARGV[i + 2], 'PX', ttl)\n"
+                "    redis.call('SET', key, ARGV[i + 3], 'PX', ttl)\n"
                 "  else\n"
                 "    local left = redis.call('PTTL', key)\n"
                 "    if left >= 0 and left < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end\n"
@@ -82,9 +85,10 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
         [COMMAND_RENEW] =
                 "local t = redis.call('TIME')\n"
                 "local done = {1, 0, t[1] * 1000 + t[2] / 1000}\n"
+                "if ARGV[1] ~= '' and redis.call('GET', 'redlockd:cert') ~= ARGV[1] then return {2, 0, done[3]} end\n"
                 "for i, key in ipairs(KEYS) do\n"
-                "  local ttl = ARGV[2 * i]\n"
-                "  if redis.pcall('GET', key) == ARGV[2 * i - 1] then\n"
+                "  local ttl = ARGV[2 * i + 1]\n"
+                "  if redis.pcall('GET', key) == ARGV[2 * i] then\n"
                 "    local left = redis.call('PTTL', key)\n"
                 "    if left >= 0 and left < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end\n"
                 "  else\n"
@@ -109,11 +113,27 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "local left = math.max(0, redis.call('PTTL', KEYS[1]))\n"
                 "return {what, left, t[1] * 1000 + t[2] / 1000, table.concat(facts, ' ')}\n",
 };
+
+const char redis_script_certify[] =
+        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+        "if not string.find(redis.call('INFO', 'server'), 'run_id:' .. ARGV[2], 1, true) then return 0 end\n"
+        "redis.call('SET', KEYS[1], ARGV[3])\n"
+        "return 1\n";
 /* clang-format on */
 
 const char *redis_script_text(enum command_kind kind)
 {
         return script_texts[kind];
+}
+
+void redis_script_words(char ret_words[NODE_REASON_MAX], struct text error)
+{
+        char *where;
+
+        redis_hello_words(ret_words, NODE_REASON_MAX, error);
+        where = strstr(ret_words, " script: ");
+        if (where)
+                *where = '\0';
 }
 
 static struct text script_number(char ret_digits[NUMBER_MAX], uint64_t number)
@@ -155,7 +175,7 @@ static int script_keys(const struct command *command, const char *key_prefix, st
 }
 
 int redis_script_encode(struct buffer *output, const struct redis_script *script, const char *key_prefix,
-                        const struct command *command, bool *ret_by_text)
+                        const char *certificate, const struct command *command, bool *ret_by_text)
 {
         bool by_text = script->by_text || script->sha[0] == '\0';
         char keys_digits[NUMBER_MAX], acquire_digits[NUMBER_MAX], ttl_digits[NUMBER_MAX], *block;
@@ -178,6 +198,8 @@ int redis_script_encode(struct buffer *output, const struct redis_script *script
                 args[n++] = script_number(acquire_digits, command->acquire_n);
                 args[n++] = script_number(ttl_digits, command->ttl_ms);
         }
+        if (command->kind == COMMAND_TAKE || command->kind == COMMAND_RENEW)
+                args[n++] = text_of(certificate);
         for (i = 0; i < command->items_n; ++i) {
                 const struct command_item *item = &command->items[i];
 
@@ -257,6 +279,10 @@ int redis_script_decode(const struct redis_value *value, enum command_kind kind,
                 if (answer.number > (kind == COMMAND_RELEASE ? items_n : 0) ||
                     (answer.taken && kind != COMMAND_RELEASE))
                         return -EPROTO;
+        } else if (element[0].integer == 2) {
+                if (value->elements_n != 3 || kind == COMMAND_RELEASE || answer.number > 0)
+                        return -EPROTO;
+                answer.verdict = ANSWER_UNCERTIFIED;
         } else {
                 if (element[0].integer != 0 || kind == COMMAND_RELEASE || !answer.taken)
                         return -EPROTO;

@@ -307,6 +307,16 @@ static int read_name(struct params *p, const char *name, const json_t *value)
         return 0;
 }
 
+static int read_node(struct params *p, const char *name, const json_t *value)
+{
+        struct text text = { json_string_value(value), json_string_length(value) };
+
+        if (!json_is_string(value) || text.len == 0)
+                return params_refuse(p, name, "must be the name of a node");
+        p->out->node_name = text;
+        return 0;
+}
+
 static int read_release_on(struct params *p, const char *name, const json_t *value)
 {
         struct text text = { json_string_value(value), json_string_length(value) };
@@ -359,6 +369,7 @@ static const struct param params_known[] = {
         { "releaseOn", HELLO, read_release_on },
         { "off", 1u << METHOD_DRAIN, read_off },
         { "session", 1u << METHOD_KILL, read_session },
+        { "node", 1u << METHOD_CERTIFY, read_node },
 };
 
 static const struct param *params_find(enum method method, const char *name)
@@ -385,6 +396,8 @@ static int params_complete(struct params *p)
                 return params_refuse(p, "key", "is missing");
         if (request->method == METHOD_KILL && request->target == 0)
                 return params_refuse(p, "session", "is missing");
+        if (request->method == METHOD_CERTIFY && !p->out->node_name.data)
+                return params_refuse(p, "node", "is missing");
         if (request->wait_ms == 0)
                 request->retry_count = 0;
         else if (request->wait_ms != WAIT_NONE && !p->retry_count_given)

@@ -196,6 +196,8 @@ static json_t *reply_result(const struct reply_context *context, const struct re
                 return reply_holder(reply->holder);
         case METHOD_BREAK:
                 return reply_broken(reply);
+        case METHOD_CERTIFY:
+                return views_certified(context, reply);
         case METHODS_N:
                 break;
         }
@@ -314,6 +316,7 @@ static json_t *reply_vote(const struct reply_context *context, unsigned node, en
                 [VOTE_DOWN] = "down",
                 [VOTE_PENDING] = "decided before it answered",
                 [VOTE_LATE] = "granted too late",
+                [VOTE_UNCERTIFIED] = "quarantined",
         };
         const char *word = words[vote], *why = "";
         struct inspect_node seen;
@@ -322,10 +325,10 @@ static json_t *reply_vote(const struct reply_context *context, unsigned node, en
         inspect_node(context->engine, node, &seen);
         if (vote == VOTE_ERROR) {
                 why = seen.error;
-        } else if (vote == VOTE_DOWN) {
+        } else if (vote == VOTE_DOWN || vote == VOTE_UNCERTIFIED) {
                 why = seen.reason;
-                if (seen.state == NODE_CONNECTING)
-                        word = "connecting";
+                if (vote == VOTE_DOWN && seen.state != NODE_UP)
+                        word = views_state_name(seen.state);
         }
         snprintf(text, sizeof(text), "%s%s%s", word, *why ? ": " : "", why);
         return codec_string(text);

@@ -30,6 +30,10 @@ const char *views_state_name(enum node_state state)
                 return "up";
         case NODE_DOWN:
                 return "down";
+        case NODE_QUARANTINED:
+                return "quarantined";
+        case NODE_UNFIT:
+                return "unfit";
         }
         assert(0);
 }
@@ -77,14 +81,25 @@ json_t *views_status(const struct reply_context *context)
         r |= json_object_set_new(value, "scope", codec_string(context->scope));
         r |= json_object_set_new(value, "nodes", codec_number(status.nodes_n));
         r |= json_object_set_new(value, "nodesUp", codec_number(status.nodes_up_n));
+        r |= json_object_set_new(value, "nodesQuarantined", codec_number(status.nodes_quarantined_n));
+        r |= json_object_set_new(value, "nodesUnfit", codec_number(status.nodes_unfit_n));
         r |= json_object_set_new(value, "quorum", codec_number(status.quorum));
         r |= json_object_set_new(value, "quorumOk", json_boolean(status.nodes_up_n >= status.quorum));
         r |= json_object_set_new(value, "sessions", codec_number(status.sessions_n));
         r |= json_object_set_new(value, "locks", codec_number(status.locks_n));
         r |= json_object_set_new(value, "waiters", codec_number(status.waiters_n));
+        r |= json_object_set_new(value, "restartQuarantine", json_boolean(context->restart_quarantine));
         r |= json_object_set_new(value, "draining", json_boolean(status.draining));
         r |= json_object_set_new(value, "counters", views_counters(context, &status.counters));
         return codec_finish(value, r);
+}
+
+/* When a quarantined node will vote, in Unix ms. */
+static json_t *views_votes_at(const struct reply_context *context, const struct inspect_node *seen)
+{
+        if (seen->votes_ns == 0)
+                return json_null();
+        return codec_number(context->unix_ms + views_ms_until(seen->votes_ns, context->now_ns));
 }
 
 static json_t *views_node(const struct reply_context *context, unsigned node)
@@ -100,7 +115,7 @@ static json_t *views_node(const struct reply_context *context, unsigned node)
         r |= json_object_set_new(value, "url", codec_string(known->url));
         r |= json_object_set_new(value, "state", codec_string(views_state_name(seen.state)));
         r |= json_object_set_new(value, "reason", codec_string(seen.reason));
-        r |= json_object_set_new(value, "votesAt", json_null());
+        r |= json_object_set_new(value, "votesAt", views_votes_at(context, &seen));
         r |= json_object_set_new(value, "rtt", rtt);
         r |= json_object_set_new(value, "redisVersion", codec_string(known->redis_version));
         r |= json_object_set_new(value, "runId", codec_string(known->run_id));
@@ -119,6 +134,16 @@ json_t *views_nodes(const struct reply_context *context)
         for (i = 0; i < status.nodes_n; ++i)
                 r |= json_array_append_new(array, views_node(context, i));
         return views_under("nodes", codec_finish(array, r));
+}
+
+json_t *views_certified(const struct reply_context *context, const struct reply *reply)
+{
+        json_t *value = json_object();
+        int r = 0;
+
+        r |= json_object_set_new(value, "certified", json_boolean(reply->certified));
+        r |= json_object_set_new(value, "node", views_node(context, reply->node));
+        return codec_finish(value, r);
 }
 
 static json_t *views_session(const struct reply_context *context, const struct inspect_session *session)

@@ -117,6 +117,7 @@ def story(world):
     for n, node in enumerate(nodes, 1):
         say(f"node {n} is {node.url}, pid {node.process.pid}")
     daemon = world.daemon(nodes, stop={"grace": GRACE})
+    say("the nodes are new, and would keep silent for the longest ttl: they were certified (redlockctl certify)")
     alice, bob, watcher = daemon.client_process(), daemon.client_process(), daemon.client()
     bob.watcher = watcher
     status = watcher.call("status")

@@ -95,10 +95,11 @@ def test_the_daemon_starts_without_nodes_and_they_join_when_they_come(world):
     waiting = client.send("add", keys="k", retryCount=-1)
     for node in nodes[:2]:
         node.start()
+    daemon.certify(2)
     assert client.reply(waiting)["locks"][0]["state"] == "acquired"
     assert client.call("status")["quorumOk"]
     nodes[2].start()
-    daemon.wait_nodes(3)
+    daemon.certify(3)
 
 
 def test_a_change_of_a_nodes_state_is_told(daemon, nodes3):
@@ -109,7 +110,10 @@ def test_a_change_of_a_nodes_state_is_told(daemon, nodes3):
     told = client.notice("node")
     assert (told["name"], told["reason"] != "") == (names[1], True) and told["state"] in ("down", "connecting")
     nodes3[1].start()
-    eventually(lambda: (told := client.notice("node"))["state"] == "up" and told["name"] == names[1])
+    eventually(lambda: (told := client.notice("node"))["state"] == "quarantined" and told["name"] == names[1])
+    client.call("certify", node=names[1])
+    told = client.notice("node")
+    assert told == {"name": names[1], "state": "up", "reason": ""}
 
 
 def test_a_connection_that_is_given_up_is_reset(world):
@@ -295,7 +299,7 @@ def test_a_restarted_node_is_invisible(daemon, nodes3):
     client.add("before")
     nodes3[0].restart()
     assert client.call("add", keys="k", retryCount=0)["attempts"] == 1
-    daemon.wait_nodes(3)
+    daemon.certify(3)
     nodes3[1].kill()
     result = client.call("add", keys="l", retryCount=0)  # the restarted node's vote is needed
     assert result["attempts"] == 1
@@ -373,7 +377,9 @@ def names_one_of(words, reason):
 @pytest.mark.parametrize("refusal", [wrong_password, replica, other_type, full])
 def test_a_node_that_refuses_gives_no_vote_and_its_reason(world, refusal):
     _, url, words = refusal(world)
-    client = world.daemon([url], up=False).client()
+    daemon = world.daemon([url], up=False)
+    daemon.certify()
+    client = daemon.client()
 
     def told():
         (reason,) = reasons(client.fails("NO_QUORUM", "add", keys="k", retryCount=0))
@@ -385,7 +391,9 @@ def test_a_node_that_refuses_gives_no_vote_and_its_reason(world, refusal):
 def test_no_quorum_has_a_reason_for_each_node(world):
     """The try is decided by the second refusal, and need not wait for what the third would say."""
     trouble = [wrong_password(world), replica(world), other_type(world)]
-    client = world.daemon([url for _, url, _ in trouble], up=False).client()
+    daemon = world.daemon([url for _, url, _ in trouble], up=False)
+    daemon.certify()
+    client = daemon.client()
 
     def told():
         error = client.fails("NO_QUORUM", "add", keys="k", retryCount=0)
@@ -398,7 +406,9 @@ def test_no_quorum_has_a_reason_for_each_node(world):
 
 @pytest.mark.parametrize("refusal", [replica, other_type, full])
 def test_three_nodes_that_refuse_are_no_quorum_and_not_locked(world, refusal):
-    client = world.daemon([refusal(world)[1] for _ in range(3)]).client()
+    daemon = world.daemon([refusal(world)[1] for _ in range(3)], up=False)
+    daemon.certify()
+    client = daemon.client()
     error = client.fails("NO_QUORUM", "add", keys=["k", "l"], retryCount=2, retryDelay=10)
     assert error.data["attempts"] == 3
     assert client.list() == {}
@@ -407,8 +417,9 @@ def test_three_nodes_that_refuse_are_no_quorum_and_not_locked(world, refusal):
 def test_one_node_that_refuses_is_invisible(world):
     nodes = world.nodes(2)
     _, url, _ = wrong_password(world)
-    client = world.daemon([url, *nodes], up=False).client()
-    eventually(lambda: client.call("status")["nodesUp"] == 2)
+    daemon = world.daemon([url, *nodes], up=False)
+    daemon.certify(2)
+    client = daemon.client()
     assert client.call("add", keys="k", retryCount=0)["attempts"] == 1
 
 
@@ -422,8 +433,8 @@ def test_a_password_is_never_shown(world):
         bad.url.replace("redis://", f"redis://somebody:{wrong}@"),
     ]
     daemon = world.daemon(nodes, up=False, log={"level": "debug"})
+    daemon.certify(2)
     client = daemon.client()
-    eventually(lambda: client.call("status")["nodesUp"] == 2)
     client.add("k")
     good.kill()
     shown = str(client.fails("NO_QUORUM", "add", keys="l", retryCount=0).data)
@@ -472,8 +483,9 @@ def test_nodes_by_name_and_by_ipv6(world):
 
 def test_a_name_that_does_not_resolve_is_a_node_that_is_down(world):
     nodes = world.nodes(2)
-    client = world.daemon([*nodes, "redis://no-such-host.invalid:6379"], up=False).client()
-    eventually(lambda: client.call("status")["nodesUp"] == 2)
+    daemon = world.daemon([*nodes, "redis://no-such-host.invalid:6379"], up=False)
+    daemon.certify(2)
+    client = daemon.client()
     assert client.states("add", "k", retryCount=0) == {"k": "acquired"}
 
 

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 unsigned scene_timeout_ms = SCENE_TIMEOUT_MS;
+unsigned scene_heartbeat_ms = SCENE_TIMEOUT_MS;
+const char *scene_members;
 
 __attribute__((format(printf, 2, 3))) static void scene_log(struct scene *s, const char *format, ...)
 {
@@ -30,10 +32,28 @@ __attribute__((format(printf, 2, 3))) static void scene_log(struct scene *s, con
 
 static void scene_on_state(void *userdata, unsigned node, enum node_state state, const char *reason)
 {
-        static const char *const names[] = { "connecting", "up", "down" };
+        struct scene *s = userdata;
 
         ck_assert_uint_eq(node, 3);
-        scene_log(userdata, "%s%s%s", names[state], *reason ? " " : "", reason);
+        ck_assert(state == NODE_CONNECTING || state == NODE_DOWN);
+        s->looked[0] = '\0';
+        scene_log(s, "%s %s", state == NODE_DOWN ? "down" : "connecting", reason);
+}
+
+static void scene_on_look(void *userdata, unsigned node, const struct node_look *look)
+{
+        static const char *const names[] = { "up", "uncertified", "kept", "unfit" };
+        struct scene *s = userdata;
+        char line[sizeof(s->looked)];
+
+        ck_assert_uint_eq(node, 3);
+        ++s->looks_n;
+        s->mark = look->mark;
+        snprintf(line, sizeof(line), "%s%s%s", names[look->verdict], *look->reason ? " " : "", look->reason);
+        if (strcmp(line, s->looked) == 0)
+                return;
+        memcpy(s->looked, line, sizeof(line));
+        scene_log(s, "%s", line);
 }
 
 static void scene_on_answer(void *userdata, unsigned node, uint64_t round, const struct answer *answer)
@@ -63,6 +83,9 @@ static void scene_on_answer(void *userdata, unsigned node, uint64_t round, const
         case ANSWER_UNSENT:
                 scene_log(s, "unsent %llu", n); /* that is said by whoever could not send it, never here */
                 break;
+        case ANSWER_UNCERTIFIED:
+                scene_log(s, "uncertified %llu", n);
+                break;
         case ANSWER_LOST:
                 scene_log(s, "lost %llu", n);
                 break;
@@ -86,13 +109,19 @@ void scene_init(struct scene *s)
                 .address = &s->address,
                 .key_prefix = "",
                 .connect_timeout_ms = scene_timeout_ms,
+                .heartbeat_ms = scene_heartbeat_ms,
                 .reconnect_min_ms = 1,
                 .reconnect_max_ms = 10,
                 .userdata = s,
+                .members = scene_members,
+                .ttl_max_ms = 60000,
                 .on_state = scene_on_state,
+                .on_look = scene_on_look,
                 .on_answer = scene_on_answer,
         };
         scene_timeout_ms = SCENE_TIMEOUT_MS;
+        scene_heartbeat_ms = SCENE_TIMEOUT_MS;
+        scene_members = NULL;
         signal(SIGPIPE, SIG_IGN);
         ck_assert_int_eq(uv_loop_init(&s->loop), 0);
         uv_prepare_init(&s->loop, &s->flush);

@@ -4,7 +4,8 @@
  * One node of net/redis on a loop of its own, and the log of what it called back: a line for each state and answer, to
  * be read in order.
  *
- *      connecting connecting | up | down REASON
+ *      connecting connecting | down REASON
+ *      up | uncertified REASON | kept REASON | unfit REASON          a look, where it says something else than the last
  *      granted ROUND NUMBER NODE_MS | held ROUND TAKEN NUMBER NODE_MS | error ROUND WORDS | again ROUND | lost ROUND
  */
 #include "net/fake_redis.h"
@@ -17,6 +18,8 @@
 
 #define SCENE_TIMEOUT_MS 20000 /* for who waits for none */
 #define SCENE_SHORT_MS   300
+#define SCENE_BEAT_MS    100 /* for who waits for looks */
+#define SCENE_MEMBERS    "00000000000000aa"
 #define SCENE_LATE       "down no answer for 300 ms"
 #define SCENE_VALUE      "0123456789abcdef0123456789abcdef"
 #define SCENE_VALUE_B    "fedcba9876543210fedcba9876543210"
@@ -31,9 +34,12 @@ struct scene {
         struct fake_redis fake;
         char **lines;
         size_t lines_n;
-        size_t read_n;     /* lines that were expected and came */
-        unsigned closed_n; /* calls of on_closed */
-        uint64_t live;     /* blocks at the start */
+        size_t read_n;                     /* lines that were expected and came */
+        unsigned closed_n;                 /* calls of on_closed */
+        uint64_t live;                     /* blocks at the start */
+        char looked[NODE_REASON_MAX + 16]; /* the line of the last look */
+        unsigned looks_n;
+        uint64_t mark; /* of the last look */
         struct answer last;
         char last_facts[PEEK_WORDS_MAX];
         char last_error[NODE_REASON_MAX];
@@ -44,6 +50,12 @@ struct scene {
 
 /* The time-out of the next scene's node, where it is not to be SCENE_TIMEOUT_MS: for that scene only. */
 extern unsigned scene_timeout_ms;
+
+/* Likewise how often the next scene's node is looked at; by default it is not, but for the first time. */
+extern unsigned scene_heartbeat_ms;
+
+/* Likewise what the next scene's node wants of a certificate, where it is not to be none at all. */
+extern const char *scene_members;
 
 /* The loop, and the options that scenes share. Nothing is connected yet. */
 void scene_init(struct scene *s);

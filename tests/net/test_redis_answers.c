@@ -32,13 +32,13 @@ START_TEST(commands_are_script_calls)
         until_asked(&s, 3);
         line = s.fake.commands[FAKE_INTRODUCTION_N];
         ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_TAKE " 2 a b");
-        ck_assert_str_eq(line + strlen(line) + 1, "c 1 4000 " SCENE_VALUE " " SCENE_VALUE_B);
+        ck_assert_str_eq(line + strlen(line) + 1, "c 1 4000  " SCENE_VALUE " " SCENE_VALUE_B);
         line = s.fake.commands[FAKE_INTRODUCTION_N + 1];
         ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_RELEASE " 2 a b");
         ck_assert_str_eq(line + strlen(line) + 1, "c " SCENE_VALUE " 0 " SCENE_VALUE_B " 1");
         line = s.fake.commands[FAKE_INTRODUCTION_N + 2];
         ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_RENEW " 2 a b");
-        ck_assert_str_eq(line + strlen(line) + 1, "c " SCENE_VALUE " 0 " SCENE_VALUE_B " 70");
+        ck_assert_str_eq(line + strlen(line) + 1, "c  " SCENE_VALUE " 0 " SCENE_VALUE_B " 70");
         scene_close_node(&s);
         scene_expect(&s, "lost 9");
         scene_expect(&s, "lost 9");
@@ -174,7 +174,9 @@ START_TEST(what_no_script_can_have_answered_ends_the_connection)
                 { "*3\r\n:1\r\n:0\r\n+5\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*3\r\n:1\r\n:0\r\n$-1\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*3\r\n:1\r\n:0\r\n-ERR no\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*3\r\n:2\r\n:0\r\n:5\r\n", "down an answer of the wrong shape to TAKE" },
+                { "*3\r\n:2\r\n:1\r\n:5\r\n", "down an answer of the wrong shape to TAKE" },
+                { "*4\r\n:2\r\n:0\r\n:5\r\n:1\r\n", "down an answer of the wrong shape to TAKE" },
+                { "*3\r\n:3\r\n:0\r\n:5\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*3\r\n:1\r\n:7\r\n:5\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*3\r\n:1\r\n:0\r\n:-5\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*4\r\n:1\r\n:0\r\n:5\r\n:1\r\n", "down an answer of the wrong shape to TAKE" },

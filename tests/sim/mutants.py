@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Plants one fault at a time into the engine and counts the lives until the swarm's checkers see it.
+"""Plants one fault at a time into the engine, or into the world around it, and counts the lives until the swarm sees it.
 
     tests/sim/mutants.py BUILD [NAME...]
 
@@ -69,6 +69,23 @@ MUTANTS = {
     "deadlock-not-looked-for": ("take.c", "        r = deadlock_search(e, c);\n", "        r = 0;\n"),
     "deadlock-through-holders-only": ("deadlock.c", "        while ((before = TAILQ_PREV(before, claim_queue, entry))) {", "        while (false) {"),
     "deadlock-under-a-lapsed-lock": ("lock.c", "        session_search_again(l->session);\n", ""),
+    "quarantine-ten-ms-less-than-the-longest-ttl": ("validity.c", "return (ttl_max_ms + validity_drift_ms(ttl_max_ms, drift_factor) + NODE_TIMEOUT_MAX_MS) * NS_PER_MS;",
+                             "return (ttl_max_ms - 10) * NS_PER_MS;"),
+    "quarantine-not-waited-for": ("fitness.c", "        f->votes_ns = now_ns + f->quarantine_ns;", "        f->votes_ns = now_ns;"),
+    "quarantine-goes-on-under-another-mark": ("fitness.c", "if (f->watching && f->mark == mark && same_run)", "if (f->watching && same_run)"),
+    "quarantine-goes-on-over-a-restart": ("fitness.c", "if (f->watching && f->mark == mark && same_run)", "if (f->watching && f->mark == mark)"),
+    "yes-without-a-certificate": ("round.c", "                quorum_vote(&r->ballot, node, answer->verdict == ANSWER_GRANTED);",
+                                  "                quorum_vote(&r->ballot, node, answer->verdict == ANSWER_GRANTED || answer->verdict == ANSWER_UNCERTIFIED);"),
+    "no-release-in-quarantine": ("node.c", "                e->nodes_linked |= bit_of(node);\n                fitness_on_look(&n->fitness, &ev->node.look, e->now_ns);",
+                                 "                fitness_on_look(&n->fitness, &ev->node.look, e->now_ns);\n                if (n->fitness.state == FITNESS_FIT)\n                        e->nodes_linked |= bit_of(node);\n                else\n                        e->nodes_linked &= ~bit_of(node);"),
+    "certificate-never-written": ("node.c", "                outgoing_link(e, &n->certify_out, OUTGOING_CERTIFY);", "                ;"),
+    "twins-vote-twice": ("node.c", "        if (node_is_twin(e, node)) {", "        if (false) {"),
+    "certificate-not-compared": ("sim/world.c", "n->certificate != certificate_of(p->run)) {", "false) {"),
+    "run-id-not-read-again": ("sim/world.c", "                h->run[node] = seen.run;", "                h->run[node] = h->run[node] ? h->run[node] : seen.run;"),
+    "certificate-written-over-another-mark": ("sim/world.c", "if (n->run == p->run && n->certificate == p->mark)", "if (n->run == p->run)"),
+    "one-mark-for-all": ("sim/world.c", "        return 2 * ++w->marks_n + 1;", "        return 1;"),
+    "flush-keeps-the-certificate": ("sim/world.c", "        world_node(w, node - 1)->certificate = 0;", ""),
+    "kept-without-being-durable": ("sim/world.c", "} else if (p->durable && kept_run && p->mark == certificate_of(kept_run)) {", "} else if (p->mark % 2 == 0) {"),
     "told-too-late": ("lock.c", "        return l->valid_until_ns - margin_ms * NS_PER_MS;", "        return l->valid_until_ns + margin_ms * NS_PER_MS;"),
 }
 
@@ -85,7 +102,9 @@ def main():
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(root / "src" / "core", place / "core")
         shutil.copytree(root / "src" / "store", place / "store")
-        target = place / "core" / file
+        (place / "sim").mkdir()
+        shutil.copy(root / "tests/sim/world.c", place / "sim")
+        target = place / (file if file.startswith("sim/") else f"core/{file}")
         text = target.read_text()
         if line not in text:
             print(f"| {name} | the line is not there any more | |", flush=True)
@@ -93,7 +112,7 @@ def main():
             continue
         target.write_text(text.replace(line, fault, 1))
         sources = [str(p) for p in sorted(place.glob("*/*.c"))]
-        objects = [str(root / build / "tests/obj/sim" / f"{o}.o") for o in ("world", "trace", "watch", "swarm")]
+        objects = [str(root / build / "tests/obj/sim" / f"{o}.o") for o in ("trace", "watch", "swarm")]
         subprocess.run(["gcc", "-w", "-std=gnu11", "-D_GNU_SOURCE", f"-I{root}/include", f"-I{root}/tests", "-include",
                         "redlockd/core/lease.h", "-O1", *sources, *objects,
                         str(root / build / "libbase.a"), "-o", str(place / "swarm")], check=True)

@@ -28,9 +28,8 @@ struct life {
         bool wild, failing;
         unsigned hosts_n, nodes_n, keys_n, sessions_max;
         uint32_t ttl_max_ms;
-        uint64_t faults;                 /* how often of 1,000 a step is a fault */
-        uint64_t away_ns[NODES_MAX + 1]; /* a node that forgot may come back from then on */
-        uint64_t requests[64];           /* the latest, to be cancelled */
+        uint64_t faults;       /* how often of 1,000 a step is a fault */
+        uint64_t requests[64]; /* the latest, to be cancelled */
         unsigned requests_n;
         unsigned drained_n;
 };
@@ -129,7 +128,7 @@ static void ask_something(struct life *l)
                 r.method = METHOD_SUBSCRIBE;
                 r.events = 1 + (unsigned)draw(l, 15);
         } else {
-                r.method = METHOD_HELLO + (unsigned)draw(l, METHODS_N - METHOD_HELLO);
+                r.method = METHOD_HELLO + (unsigned)draw(l, METHOD_CERTIFY - METHOD_HELLO);
         }
         if (r.method == METHOD_DRAIN)
                 return; /* a life is drained in its own time */
@@ -142,22 +141,29 @@ static void ask_something(struct life *l)
         world_request(l->w, session, r);
 }
 
-/* A node that forgot stays away for the longest ttl, so that nobody is granted what it forgot. */
+/* With all it had, with nothing, or with a state of the past. */
 static void crash(struct life *l, unsigned node)
 {
-        bool forget = chance(l, 500);
+        bool durable = world_node(l->w, node - 1)->durable;
+        const char *lost[WATCH_KEYS_MAX];
+        unsigned lost_n = 0, key;
 
-        world_crash(l->w, node, forget);
-        if (forget && !l->wild)
-                l->away_ns[node] = l->w->now_ns + (uint64_t)l->ttl_max_ms * NS_PER_MS * 102 / 100 + 50 * NS_PER_MS;
+        if (durable || chance(l, 300)) {
+                world_crash(l->w, node, false);
+        } else if (chance(l, 500)) {
+                world_crash(l->w, node, true);
+        } else {
+                for (key = 0; key < l->keys_n; ++key)
+                        if (chance(l, 500))
+                                lost[lost_n++] = watch_key(key);
+                world_roll_back(l->w, node, lost, lost_n);
+        }
 }
 
 static void come_back(struct life *l, unsigned node)
 {
         unsigned host;
 
-        if (l->w->now_ns < l->away_ns[node])
-                return;
         for (host = 1; host <= l->hosts_n; ++host)
                 if (chance(l, 800))
                         world_join(l->w, host, node);
@@ -165,9 +171,9 @@ static void come_back(struct life *l, unsigned node)
 
 static void make_trouble(struct life *l)
 {
-        unsigned node = 1 + (unsigned)draw(l, l->nodes_n), host = 1 + (unsigned)draw(l, l->hosts_n);
+        unsigned node = 1 + (unsigned)draw(l, l->nodes_n), host = 1 + (unsigned)draw(l, l->hosts_n), session;
 
-        switch (draw(l, l->wild ? 12 : 10)) {
+        switch (draw(l, l->wild ? 14 : 12)) {
         case 0:
                 world_hang(l->w, node);
                 break;
@@ -198,10 +204,19 @@ static void make_trouble(struct life *l)
                 world_refuse(l->w, node, chance(l, 300));
                 break;
         case 10:
-                world_lose(l->w, node);
+                if (chance(l, 300))
+                        world_lose(l->w, node);
                 break;
         case 11:
+                if (chance(l, 300))
+                        world_spoil(l->w, node, !world_node(l->w, node - 1)->unfit);
+                break;
+        case 12:
                 world_step_clock(l->w, node, (int64_t)draw(l, 2000));
+                break;
+        case 13:
+                if ((session = pick_session(l)))
+                        world_certify(l->w, session, node);
                 break;
         }
 }
@@ -262,6 +277,13 @@ static void life_begin(struct life *l, uint64_t seed, FILE *trace)
         l->faults = chance(l, 250) ? 0 : draw(l, 150);
         options.latency_us = 50 + draw(l, 2000);
         options.tail_us = chance(l, 500) ? 0 : draw(l, 100000);
+        options.ttl_max_ms = l->ttl_max_ms;
+        options.look_ms = chance(l, 500) ? 500 : 10 + draw(l, 500);
+        if (l->nodes_n > 1 && chance(l, 60)) {
+                options.twin = 2 + (unsigned)draw(l, l->nodes_n - 1);
+                options.twin_of = 1 + (unsigned)draw(l, options.twin - 1);
+        }
+        options.fresh = chance(l, 50);
         options.locks_max = chance(l, 100) ? 2 : 1024;
         l->watch = watch_new(l->wild);
         l->w = world_new(&options);
@@ -272,8 +294,10 @@ static void life_begin(struct life *l, uint64_t seed, FILE *trace)
                    "a %s life%s: %u hosts, %u nodes, %u keys, ttl up to %u ms, trouble %u of 1000",
                    l->wild ? "wild" : "tame", l->failing ? " with failing allocations" : "", l->hosts_n, l->nodes_n,
                    l->keys_n, l->ttl_max_ms, (unsigned)l->faults);
-        for (n = 0; n < l->nodes_n; ++n)
-                l->w->nodes[n].clock.ppm = life_rate(l);
+        for (n = 0; n < l->nodes_n; ++n) {
+                world_node(l->w, n)->clock.ppm = life_rate(l);
+                world_node(l->w, n)->durable = chance(l, 200);
+        }
         for (n = 0; n < l->hosts_n; ++n)
                 l->w->hosts[n].clock.ppm = life_rate(l);
         for (n = 1; n <= l->sessions_max / 2 + 1; ++n)

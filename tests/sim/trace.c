@@ -116,9 +116,10 @@ void trace_command(struct trace *t, uint64_t now_ns, unsigned host, const struct
 
 void trace_request(struct trace *t, uint64_t now_ns, const struct request *r)
 {
-        static const char *const methods[METHODS_N] = { "add",       "extend",  "free",  "reset",  "list",  "cancel",
-                                                        "subscribe", "hello",   "ping",  "status", "nodes", "sessions",
-                                                        "locks",     "waiters", "drain", "kill",   "break", "why" };
+        static const char *const methods[METHODS_N] = { "add",    "extend",    "free",  "reset",   "list",
+                                                        "cancel", "subscribe", "hello", "ping",    "status",
+                                                        "nodes",  "sessions",  "locks", "waiters", "drain",
+                                                        "kill",   "break",     "why",   "certify" };
         unsigned i;
 
         if (!t)
@@ -127,6 +128,8 @@ void trace_request(struct trace *t, uint64_t now_ns, const struct request *r)
         fprintf(t->out, "%s > %s", trace_name(r->session), methods[r->method]);
         for (i = 0; i < r->keys_n; ++i)
                 fprintf(t->out, "%s%.*s", i ? "," : " ", (int)r->keys[i].len, r->keys[i].data);
+        if (r->method == METHOD_CERTIFY)
+                fprintf(t->out, " n%u", r->node + 1);
         fputc('\n', t->out);
 }
 
@@ -163,7 +166,8 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
                                                       [ERROR_DEADLOCK] = "DEADLOCK",
                                                       [ERROR_BROKEN] = "BROKEN",
                                                       [ERROR_INVALID_PARAMS] = "INVALID_PARAMS" };
-        static const char *const votes[] = { "granted", "held", "error", "lost", "timeout", "down", "pending", "late" };
+        static const char *const votes[] = { "granted", "held",    "error", "lost",       "timeout",
+                                             "down",    "pending", "late",  "uncertified" };
         static const char *const peeks[] = { "absent", "ours", "other", "other type" };
         unsigned i;
 
@@ -193,6 +197,8 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
                 fprintf(t->out, " n%u:%s %llu", i + 1,
                         r->seen[i].vote == VOTE_GRANTED ? peeks[r->seen[i].value] : votes[r->seen[i].vote],
                         (unsigned long long)r->seen[i].ttl_ms);
+        if (r->method == METHOD_CERTIFY)
+                fprintf(t->out, " n%u %s", r->node + 1, r->certified ? "certified" : "not certified");
         if (r->error == ERROR_LIMIT)
                 fprintf(t->out, " %s %llu", r->limit, (unsigned long long)r->limit_value);
         fputc('\n', t->out);

@@ -329,7 +329,8 @@ static void check_backing(struct watch *w, const struct asked *a, unsigned key, 
         for (n = 1; n <= w->world->options.nodes_n; ++n) {
                 const char *stored = world_stored(w->world, n, watch_key(key), until_ns);
 
-                backing += (stored && strcmp(stored, value) == 0) || w->world->nodes[n - 1].wiped_ns + 1 > since_ns;
+                backing += n != w->world->options.twin && ((stored && strcmp(stored, value) == 0) ||
+                                                           world_node(w->world, n - 1)->wiped_ns + 1 > since_ns);
         }
         if (backing < quorum_of(w->world->options.nodes_n))
                 violated(w, "backing: %u nodes will have %s for %s until its validity is over", backing, watch_key(key),
@@ -596,6 +597,16 @@ static void watch_on_command(void *userdata, unsigned host, const struct command
         }
 }
 
+static void watch_on_vote(void *userdata, unsigned node)
+{
+        struct watch *w = userdata;
+        const struct sim_node *n = world_node(w->world, node - 1);
+
+        if (!w->wild && n->forgot_ns > 0 && w->world->now_ns < n->forgot_ns + w->world->options.ttl_max_ms * NS_PER_MS)
+                violated(w, "quarantine: n%u votes %llu ms after it forgot", node,
+                         (unsigned long long)((w->world->now_ns - n->forgot_ns) / NS_PER_MS));
+}
+
 static void watch_on_step(void *userdata, unsigned host, unsigned effects_n)
 {
         struct watch *w = userdata;
@@ -641,5 +652,6 @@ struct world_watch watch_callbacks(struct watch *w)
                                      .on_end = watch_on_end,
                                      .on_close = watch_on_close,
                                      .on_command = watch_on_command,
+                                     .on_vote = watch_on_vote,
                                      .on_step = watch_on_step };
 }

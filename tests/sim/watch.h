@@ -10,6 +10,8 @@
  *  backing    at a grant and at an extension a quorum of nodes has the token of the host's lease, and will have it until
  *             the validity is over; nodes that forgot since it was first asked for (at an extension: since the request
  *             came) count as if they had it (not in wild runs)
+ *  quarantine a node that forgot, or whose incarnation is another one, gives no vote before the longest ttl has passed
+ *             since (not in wild runs; but where the incarnation only is new and its nodes are known to keep all)
  *  worth      a lock is granted for at least 90 % of the validity that was asked for, less the time that nodes may take
  *  fresh      a granted lock has a token that was never granted before
  *  once       each request is answered once, at the latest at its session's end, and never after it
@@ -23,12 +25,12 @@
  *  quiet      a host neither asks for nor releases what a session of its own holds
  *  timely     nothing is granted on answers that came after the node timeout
  *  bounded    effects of one step: no more than what is there can account for
- *  nothing    see world_calm(): in the end nothing is left
+ *  nothing    see world_calm(): in the end nothing is left, and every node votes again
  *
- * The faults that Redlock claims to survive, and that tame runs stay within (SPEC 3, SAFETY 1): any loss and delay of
- * messages; any hang; any crash that keeps what was stored; a crash that forgets, of one node at a time, which then
- * stays away for the longest ttl; rates of clocks that differ by less than driftFactor; pauses of hosts. Wild runs know
- * no bounds: clocks of nodes step, and nodes forget while they are up.
+ * The faults that tame runs stay within (SPEC 3, SAFETY 1): any loss and delay of messages; any hang; any crash; nodes
+ * that forget all or some of what they stored, whenever and however many of them, at a restart or while they are up;
+ * rates of clocks that differ by less than driftFactor; pauses of hosts. Wild runs know no bounds: clocks of nodes
+ * step, and operators vouch for nodes that have forgotten.
  */
 /* clang-format on */
 #include "sim/world.h"

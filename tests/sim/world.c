@@ -8,6 +8,7 @@
 #include "sim/world.h"
 
 #include "redlockd/core/inspect.h"
+#include "redlockd/core/validity.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -16,23 +17,30 @@
 #define CALM_ROUNDS_MAX 200
 #define PPM             1000000
 
+#define LOOK_MS     500
+#define WORLD_DRIFT 0.01
+
 enum parcel_kind {
-        PARCEL_COMMAND,
-        PARCEL_ANSWER,
-        PARCEL_LISTEN,    /* to a node: from now on */
-        PARCEL_UNLISTEN,  /* ... no more */
-        PARCEL_LISTENING, /* to a host: it has begun */
-        PARCEL_RELEASED,  /* ... it was released */
+        PARCEL_COMMAND, /* and its answer */
+        PARCEL_LOOK,
+        PARCEL_CERTIFY,
+        PARCEL_LISTEN,   /* from now on; to a host: it has begun */
+        PARCEL_UNLISTEN, /* no more */
+        PARCEL_RELEASED, /* to a host: what it listens for was released */
 };
 
 struct parcel {
         uint64_t at_ns, seq;
         struct parcel *next; /* in an inbox */
         unsigned host, node; /* from 0 */
+        bool to_host;
         enum parcel_kind kind;
         char key[64];           /* of what is listened for */
         uint64_t listeners_n;   /* RELEASED */
-        struct answer answer;   /* ANSWER */
+        uint64_t run;           /* LOOK: the incarnation that answered; else the one that the connection has read */
+        uint64_t mark;          /* LOOK, CERTIFY: what stands in the certificate's place */
+        bool durable, unfit;    /* LOOK */
+        struct answer answer;   /* COMMAND, to a host */
         struct command command; /* owns its items and their texts, which follow in the same block */
         struct command_item items[];
 };
@@ -60,6 +68,11 @@ static void world_random(void *userdata, void *ret_bytes, size_t n)
         }
 }
 
+struct sim_node *world_node(struct world *w, unsigned node)
+{
+        return &w->nodes[node + 1 == w->options.twin ? w->options.twin_of - 1 : node];
+}
+
 /* What a clock shows, in ns: exact integer arithmetic, the same everywhere. */
 static uint64_t clock_at(const struct sim_clock *c, uint64_t true_ns)
 {
@@ -74,9 +87,9 @@ uint64_t world_host_ns(const struct world *w, unsigned host, uint64_t true_ns)
         return clock_at(&w->hosts[host - 1].clock, true_ns);
 }
 
-uint64_t world_node_ms(const struct world *w, unsigned node, uint64_t true_ns)
+uint64_t world_node_ms(struct world *w, unsigned node, uint64_t true_ns)
 {
-        return clock_at(&w->nodes[node - 1].clock, true_ns) / NS_PER_MS;
+        return clock_at(&world_node(w, node - 1)->clock, true_ns) / NS_PER_MS;
 }
 
 uint64_t world_true_ns(const struct world *w, unsigned host, uint64_t host_ns)
@@ -186,11 +199,6 @@ static bool parcel_is_heard(const struct parcel *p)
         return p->kind >= PARCEL_LISTEN;
 }
 
-static bool parcel_to_host(const struct parcel *p)
-{
-        return p->kind == PARCEL_ANSWER || p->kind == PARCEL_LISTENING || p->kind == PARCEL_RELEASED;
-}
-
 static void ears_add(struct sim_ear **ears, unsigned *n, unsigned *size, unsigned host, const char *key)
 {
         if (*n == *size) {
@@ -215,7 +223,7 @@ static bool ears_remove(struct sim_ear *ears, unsigned *n, unsigned host, const 
 
 static uint64_t world_latency(struct world *w, unsigned node)
 {
-        uint64_t ns = w->nodes[node].latency_ns;
+        uint64_t ns = world_node(w, node)->latency_ns;
 
         if (w->options.tail_us == 0)
                 return ns;
@@ -243,7 +251,7 @@ static void world_send(struct world *w, unsigned host, const struct command *com
 
         if (watch && watch->on_command)
                 watch->on_command(watch->userdata, host + 1, command);
-        if (w->nodes[command->node].refuses || !h->connected[command->node]) {
+        if (world_node(w, command->node)->refuses || !h->connected[command->node]) {
                 struct event ev = { .kind = EVENT_ANSWER,
                                     .now_ns = world_host_ns(w, host + 1, w->now_ns),
                                     .answer = { .round = command->round,
@@ -257,7 +265,91 @@ static void world_send(struct world *w, unsigned host, const struct command *com
         p = parcel_new(command);
         p->host = host;
         p->node = command->node;
+        p->run = h->run[p->node];
         world_send_parcel(w, p, &h->last_out_ns[p->node]);
+}
+
+/* What stands in the certificate's place: a certificate, or a mark, and no two of them alike. */
+static uint64_t certificate_of(uint64_t run)
+{
+        return 2 * run;
+}
+
+static uint64_t world_draw_mark(struct world *w)
+{
+        return 2 * ++w->marks_n + 1;
+}
+
+/* What a look does on a node: where it finds nothing, it leaves a mark. */
+static void node_show(struct world *w, unsigned node, struct parcel *p)
+{
+        struct sim_node *n = world_node(w, node);
+
+        if (n->certificate == 0)
+                n->certificate = world_draw_mark(w);
+        p->run = n->run;
+        p->mark = n->certificate;
+        p->durable = n->durable;
+        p->unfit = n->unfit;
+}
+
+static struct node_look world_judge(struct world *w, unsigned host, const struct parcel *p)
+{
+        static char run_id[24];
+        struct sim_host *h = &w->hosts[host];
+        struct node_look look = {
+                .verdict = LOOK_UNCERTIFIED, .run_id = run_id, .reason = "no certificate", .mark = p->mark
+        };
+        uint64_t kept_run = h->durable_run[p->node];
+
+        snprintf(run_id, sizeof(run_id), "run%llu", (unsigned long long)p->run);
+        h->durable_run[p->node] = 0;
+        if (p->unfit) {
+                look.verdict = LOOK_UNFIT;
+                look.reason = "a replica";
+        } else if (w->options.ttl_max_ms == 0 || p->mark == certificate_of(p->run)) {
+                look.verdict = LOOK_CERTIFIED;
+                look.reason = "";
+                if (p->durable)
+                        h->durable_run[p->node] = p->run;
+        } else if (p->durable && kept_run && p->mark == certificate_of(kept_run)) {
+                look.verdict = LOOK_KEPT;
+                h->durable_run[p->node] = kept_run;
+        }
+        return look;
+}
+
+static void world_send_look(struct world *w, unsigned host, unsigned node, uint64_t mark)
+{
+        struct sim_host *h = &w->hosts[host];
+        struct parcel *p = parcel_new(&(struct command){ 0 });
+
+        p->kind = mark ? PARCEL_CERTIFY : PARCEL_LOOK;
+        p->host = host;
+        p->node = node;
+        p->run = h->run[node];
+        p->mark = mark;
+        world_send_parcel(w, p, &h->last_out_ns[node]);
+}
+
+static void world_certify_node(struct world *w, unsigned host, unsigned node, uint64_t mark)
+{
+        if (!w->hosts[host].connected[node])
+                return;
+        trace_line(w->trace, w->now_ns, "h%u > n%u certify", host + 1, node + 1);
+        world_send_look(w, host, node, mark);
+        world_send_look(w, host, node, 0);
+}
+
+static void world_on_node(struct world *w, unsigned host, unsigned node)
+{
+        static const char *const states[] = { "connecting", "votes", "down", "quarantined", "unfit" };
+        struct inspect_node seen;
+
+        if (w->options.ttl_max_ms == 0)
+                return;
+        inspect_node(w->hosts[host].engine, node, &seen);
+        trace_line(w->trace, w->now_ns, "h%u: n%u %s", host + 1, node + 1, states[seen.state]);
 }
 
 static void world_on_reply(struct world *w, unsigned host, const struct reply *reply)
@@ -287,7 +379,9 @@ static void world_on_notice(struct world *w, unsigned host, const struct notice 
         } else {
                 inspect_node(w->hosts[host].engine, n->node, &node);
                 trace_line(w->trace, w->now_ns, "%s < node n%u %s", trace_name(n->session), n->node + 1,
-                           node.state == NODE_UP ? "up" : "down");
+                           node.state == NODE_UP      ? "up"
+                           : node.state == NODE_UNFIT ? "unfit"
+                                                      : "down");
         }
         if (watch && watch->on_notice)
                 watch->on_notice(watch->userdata, n);
@@ -346,6 +440,12 @@ static void world_on_effect(struct world *w, unsigned host, const struct effect 
         case EFFECT_DRAINED:
                 trace_line(w->trace, w->now_ns, "h%u drained", host + 1);
                 break;
+        case EFFECT_NODE:
+                world_on_node(w, host, fx->node.node);
+                break;
+        case EFFECT_CERTIFY:
+                world_certify_node(w, host, fx->node.node, fx->node.mark);
+                break;
         }
 }
 
@@ -375,7 +475,7 @@ static void world_answer(struct world *w, const struct parcel *p, const struct a
 /* Tells those who listen for what a release deletes, and its answer whether others than who asked were told. */
 static uint64_t world_announce(struct world *w, const struct parcel *p)
 {
-        struct sim_node *n = &w->nodes[p->node];
+        struct sim_node *n = world_node(w, p->node);
         uint64_t others = 0, told;
         unsigned i, k;
 
@@ -395,6 +495,7 @@ static uint64_t world_announce(struct world *w, const struct parcel *p)
                                 continue;
                         heard = parcel_of_key(PARCEL_RELEASED, n->ears[k].host, p->node, n->ears[k].key);
                         heard->listeners_n = told;
+                        heard->to_host = true;
                         world_send_parcel(w, heard, &w->hosts[heard->host].ears_in_ns[p->node]);
                 }
         }
@@ -403,7 +504,7 @@ static uint64_t world_announce(struct world *w, const struct parcel *p)
 
 static void world_execute_listen(struct world *w, struct parcel *p)
 {
-        struct sim_node *n = &w->nodes[p->node];
+        struct sim_node *n = world_node(w, p->node);
         bool on = p->kind == PARCEL_LISTEN;
 
         ears_remove(n->ears, &n->ears_n, p->host, p->key);
@@ -412,30 +513,58 @@ static void world_execute_listen(struct world *w, struct parcel *p)
                 return;
         }
         ears_add(&n->ears, &n->ears_n, &n->ears_size, p->host, p->key);
-        p->kind = PARCEL_LISTENING;
+        p->to_host = true;
         world_send_parcel(w, p, &w->hosts[p->host].ears_in_ns[p->node]);
+}
+
+/* What a node does with a command. */
+static void world_carry_out(struct world *w, struct parcel *p)
+{
+        struct sim_node *n = world_node(w, p->node);
+        const struct world_watch *watch = w->options.watch;
+        uint64_t others = 0;
+
+        if (!n->scripts) {
+                n->scripts = true;
+                p->answer = (struct answer){ .verdict = ANSWER_AGAIN };
+                return;
+        }
+        if (w->options.ttl_max_ms > 0 && (p->command.kind == COMMAND_TAKE || p->command.kind == COMMAND_RENEW) &&
+            n->certificate != certificate_of(p->run)) {
+                p->answer = (struct answer){ .verdict = ANSWER_UNCERTIFIED };
+                return;
+        }
+        if (p->command.kind == COMMAND_RELEASE)
+                others = world_announce(w, p);
+        memory_execute(n->memory, &p->command, world_node_ms(w, p->node + 1, w->now_ns), &p->answer);
+        p->answer.taken |= others;
+        if (watch && watch->on_vote && p->command.kind == COMMAND_TAKE && p->answer.verdict == ANSWER_GRANTED)
+                watch->on_vote(watch->userdata, p->node + 1);
 }
 
 static void world_execute(struct world *w, struct parcel *p)
 {
-        struct sim_node *n = &w->nodes[p->node];
-        uint64_t others;
+        struct sim_node *n = world_node(w, p->node);
 
-        if (p->kind != PARCEL_COMMAND) {
+        switch (p->kind) {
+        case PARCEL_COMMAND:
+                world_carry_out(w, p);
+                break;
+        case PARCEL_LOOK:
+                node_show(w, p->node, p);
+                break;
+        case PARCEL_LISTEN:
+        case PARCEL_UNLISTEN:
+        case PARCEL_RELEASED:
                 world_execute_listen(w, p);
                 return;
+        case PARCEL_CERTIFY:
+                if (n->run == p->run && n->certificate == p->mark)
+                        n->certificate = certificate_of(p->run);
+                free(p);
+                return;
         }
-        if (n->scripts && p->command.kind == COMMAND_RELEASE) {
-                others = world_announce(w, p);
-                memory_execute(n->memory, &p->command, world_node_ms(w, p->node + 1, w->now_ns), &p->answer);
-                p->answer.taken = others;
-        } else if (n->scripts) {
-                memory_execute(n->memory, &p->command, world_node_ms(w, p->node + 1, w->now_ns), &p->answer);
-        } else {
-                n->scripts = true;
-                p->answer = (struct answer){ .verdict = ANSWER_AGAIN };
-        }
-        p->kind = PARCEL_ANSWER;
+        p->to_host = true;
         world_send_parcel(w, p, &w->hosts[p->host].last_in_ns[p->node]);
 }
 
@@ -456,19 +585,34 @@ static void world_hear(struct world *w, struct parcel *p)
         free(p);
 }
 
+static void world_on_look(struct world *w, const struct parcel *p)
+{
+        struct sim_host *h = &w->hosts[p->host];
+        struct event ev = { .kind = EVENT_NODE,
+                            .node = { .node = p->node, .state = NODE_UP, .look = world_judge(w, p->host, p) } };
+
+        h->look_ns[p->node] = w->now_ns + w->options.look_ms * NS_PER_MS;
+        world_post(w, p->host, &ev);
+}
+
 static void world_deliver(struct world *w, struct parcel *p)
 {
-        static const char *const verdicts[] = { "granted", "held", "error", "again", "unsent", "lost" };
-        struct sim_node *n = &w->nodes[p->node];
+        static const char *const verdicts[] = { "granted", "held", "error", "again", "unsent", "uncertified", "lost" };
+        struct sim_node *n = world_node(w, p->node);
 
-        if (parcel_to_host(p)) {
+        if (p->to_host) {
                 if (w->hosts[p->host].awake_ns > w->now_ns) {
                         p->at_ns = w->hosts[p->host].awake_ns;
                         parcels_push(w, p);
                         return;
                 }
-                if (p->kind != PARCEL_ANSWER) {
+                if (parcel_is_heard(p)) {
                         world_hear(w, p);
+                        return;
+                }
+                if (p->kind == PARCEL_LOOK) {
+                        world_on_look(w, p);
+                        free(p);
                         return;
                 }
                 trace_line(w->trace, w->now_ns, "n%u > %s", p->node + 1,
@@ -508,17 +652,45 @@ static unsigned world_due(const struct world *w, uint64_t *ret_due_ns)
         return first;
 }
 
+/* The look that is due first, and when; UINT64_MAX: none. */
+static uint64_t world_due_look(const struct world *w, unsigned *ret_host, unsigned *ret_node)
+{
+        uint64_t due_ns = UINT64_MAX, ns;
+        unsigned h, n;
+
+        for (h = 0; h < w->options.hosts_n && w->options.ttl_max_ms > 0 && !w->blind; ++h)
+                for (n = 0; n < w->options.nodes_n; ++n) {
+                        ns = w->hosts[h].look_ns[n];
+                        if (!w->hosts[h].connected[n] || ns == UINT64_MAX)
+                                continue;
+                        if (ns < w->hosts[h].awake_ns)
+                                ns = w->hosts[h].awake_ns;
+                        if (ns >= due_ns)
+                                continue;
+                        due_ns = ns;
+                        *ret_host = h;
+                        *ret_node = n;
+                }
+        return due_ns;
+}
+
 void world_run_ns(struct world *w, uint64_t ns)
 {
-        uint64_t end_ns, due_ns;
-        unsigned host;
+        uint64_t end_ns, due_ns, look_ns;
+        unsigned host, looking = 0, node = 0;
 
         if (!w)
                 return;
         end_ns = w->now_ns + ns;
         for (;;) {
                 host = world_due(w, &due_ns);
-                if (w->parcels_n > 0 && w->parcels[0]->at_ns <= due_ns && w->parcels[0]->at_ns <= end_ns) {
+                look_ns = world_due_look(w, &looking, &node);
+                if (look_ns <= end_ns && look_ns < due_ns && (w->parcels_n == 0 || look_ns < w->parcels[0]->at_ns)) {
+                        if (look_ns > w->now_ns)
+                                w->now_ns = look_ns;
+                        w->hosts[looking].look_ns[node] = UINT64_MAX;
+                        world_send_look(w, looking, node, 0);
+                } else if (w->parcels_n > 0 && w->parcels[0]->at_ns <= due_ns && w->parcels[0]->at_ns <= end_ns) {
                         if (w->parcels[0]->at_ns > w->now_ns)
                                 w->now_ns = w->parcels[0]->at_ns;
                         world_deliver(w, parcels_pop(w));
@@ -536,24 +708,29 @@ void world_run_ns(struct world *w, uint64_t ns)
 
 static void world_node_event(struct world *w, unsigned host, unsigned node, enum node_state state)
 {
-        struct event ev = {
-                .kind = EVENT_NODE,
-                .node = { .node = node, .state = state, .reason = state == NODE_UP ? "" : "connection lost" }
-        };
+        struct event ev = { .kind = EVENT_NODE, .node = { .node = node, .state = state, .reason = "connection lost" } };
+        struct parcel seen = { .host = host, .node = node };
+        struct sim_host *h = &w->hosts[host];
 
-        w->hosts[host].connected[node] = state == NODE_UP;
+        h->connected[node] = state == NODE_UP;
+        if (state == NODE_UP) {
+                node_show(w, node, &seen);
+                h->run[node] = seen.run;
+                h->look_ns[node] = w->now_ns + w->options.look_ms * NS_PER_MS;
+                ev.node.look = world_judge(w, host, &seen);
+        }
         world_post(w, host, &ev);
 }
 
 /* Takes what is on its way in one connection out of the heap and the inbox; in the order it was sent. */
 static struct parcel *world_take_parcels(struct world *w, unsigned host, unsigned node)
 {
-        struct sim_node *n = &w->nodes[node];
+        struct sim_node *n = world_node(w, node);
         struct parcel *taken = NULL, **last = &taken, **at, *p;
         size_t i, kept = 0;
 
         for (at = &n->inbox_first; (p = *at);) {
-                if (p->host != host) {
+                if (p->host != host || p->node != node) {
                         at = &p->next;
                         continue;
                 }
@@ -592,11 +769,11 @@ void world_cut(struct world *w, unsigned host, unsigned node)
         world_node_event(w, host - 1, node - 1, NODE_DOWN);
         while ((p = taken)) {
                 taken = p->next;
-                if (!parcel_is_heard(p))
+                if (p->kind == PARCEL_COMMAND)
                         world_answer(w, p, &lost);
                 free(p);
         }
-        ears_remove(w->nodes[node - 1].ears, &w->nodes[node - 1].ears_n, host - 1, NULL);
+        ears_remove(world_node(w, node - 1)->ears, &world_node(w, node - 1)->ears_n, host - 1, NULL);
         w->hosts[host - 1].ears_in_ns[node - 1] = w->hosts[host - 1].ears_out_ns[node - 1] = 0;
         w->hosts[host - 1].last_in_ns[node - 1] = w->hosts[host - 1].last_out_ns[node - 1] = 0;
         trace_flush(w->trace);
@@ -620,21 +797,51 @@ void world_lose(struct world *w, unsigned node)
         if (!w)
                 return;
         trace_line(w->trace, w->now_ns, "n%u forgets", node);
-        memory_flush(w->nodes[node - 1].memory);
-        w->nodes[node - 1].wiped_ns = w->now_ns;
+        memory_flush(world_node(w, node - 1)->memory);
+        world_node(w, node - 1)->certificate = 0;
+        world_node(w, node - 1)->wiped_ns = world_node(w, node - 1)->forgot_ns = w->now_ns;
 }
 
 void world_crash(struct world *w, unsigned node, bool forget)
 {
-        unsigned host;
+        unsigned host, n;
 
         if (!w)
                 return;
         for (host = 1; host <= w->options.hosts_n; ++host)
-                world_cut(w, host, node);
-        w->nodes[node - 1].hung = false;
+                for (n = 1; n <= w->options.nodes_n; ++n)
+                        if (world_node(w, n - 1) == world_node(w, node - 1))
+                                world_cut(w, host, n);
+        world_node(w, node - 1)->hung = false;
+        world_node(w, node - 1)->run = ++w->runs_n;
+        if (!world_node(w, node - 1)->durable)
+                world_node(w, node - 1)->forgot_ns = w->now_ns;
         if (forget)
                 world_lose(w, node);
+}
+
+void world_roll_back(struct world *w, unsigned node, const char *const *keys, unsigned keys_n)
+{
+        struct command_item item;
+        struct command command = { .kind = COMMAND_RELEASE, .items = &item, .items_n = 1 };
+        char value[TOKEN_TEXT_LEN + 1];
+        struct answer answer;
+        const char *stored;
+        unsigned i;
+
+        if (!w)
+                return;
+        world_crash(w, node, false);
+        trace_line(w->trace, w->now_ns, "n%u forgets %u keys", node, keys_n);
+        for (i = 0; i < keys_n; ++i) {
+                stored = world_stored(w, node, keys[i], w->now_ns);
+                if (!stored)
+                        continue;
+                memcpy(value, stored, sizeof(value));
+                item = (struct command_item){ .key = text_of(keys[i]), .value = value };
+                memory_execute(world_node(w, node - 1)->memory, &command, world_node_ms(w, node, w->now_ns), &answer);
+        }
+        world_node(w, node - 1)->wiped_ns = world_node(w, node - 1)->forgot_ns = w->now_ns;
 }
 
 void world_hang(struct world *w, unsigned node)
@@ -642,7 +849,7 @@ void world_hang(struct world *w, unsigned node)
         if (!w)
                 return;
         trace_line(w->trace, w->now_ns, "n%u hangs", node);
-        w->nodes[node - 1].hung = true;
+        world_node(w, node - 1)->hung = true;
 }
 
 void world_go_on(struct world *w, unsigned node)
@@ -650,10 +857,10 @@ void world_go_on(struct world *w, unsigned node)
         struct sim_node *n;
         struct parcel *p, *next;
 
-        if (!w || !w->nodes[node - 1].hung)
+        if (!w || !world_node(w, node - 1)->hung)
                 return;
         trace_line(w->trace, w->now_ns, "n%u goes on", node);
-        n = &w->nodes[node - 1];
+        n = world_node(w, node - 1);
         n->hung = false;
         p = n->inbox_first;
         n->inbox_first = NULL;
@@ -667,19 +874,27 @@ void world_go_on(struct world *w, unsigned node)
 void world_refuse(struct world *w, unsigned node, bool refuse)
 {
         if (w)
-                w->nodes[node - 1].refuses = refuse;
+                world_node(w, node - 1)->refuses = refuse;
+}
+
+void world_spoil(struct world *w, unsigned node, bool spoiled)
+{
+        if (!w)
+                return;
+        trace_line(w->trace, w->now_ns, "n%u is %s", node, spoiled ? "a replica" : "a master");
+        world_node(w, node - 1)->unfit = spoiled;
 }
 
 void world_flush_scripts(struct world *w, unsigned node)
 {
         if (w)
-                w->nodes[node - 1].scripts = false;
+                world_node(w, node - 1)->scripts = false;
 }
 
 void world_slow(struct world *w, unsigned node, uint64_t latency_us)
 {
         if (w)
-                w->nodes[node - 1].latency_ns = latency_us * NS_PER_US;
+                world_node(w, node - 1)->latency_ns = latency_us * NS_PER_US;
 }
 
 void world_step_clock(struct world *w, unsigned node, int64_t ms)
@@ -687,7 +902,7 @@ void world_step_clock(struct world *w, unsigned node, int64_t ms)
         if (!w)
                 return;
         trace_line(w->trace, w->now_ns, "n%u clock steps by %lld ms", node, (long long)ms);
-        w->nodes[node - 1].clock.step_ns += ms * (int64_t)NS_PER_MS;
+        world_node(w, node - 1)->clock.step_ns += ms * (int64_t)NS_PER_MS;
 }
 
 void world_plant(struct world *w, unsigned node, const char *key, uint32_t ttl_ms)
@@ -699,7 +914,7 @@ void world_plant(struct world *w, unsigned node, const char *key, uint32_t ttl_m
         struct answer answer;
 
         if (w)
-                memory_execute(w->nodes[node - 1].memory, &command, world_node_ms(w, node, w->now_ns), &answer);
+                memory_execute(world_node(w, node - 1)->memory, &command, world_node_ms(w, node, w->now_ns), &answer);
 }
 
 void world_pause(struct world *w, unsigned host, uint64_t ms)
@@ -778,7 +993,7 @@ uint64_t world_request(struct world *w, unsigned session, struct request request
 
 const char *world_stored(struct world *w, unsigned node, const char *key, uint64_t true_ns)
 {
-        return memory_get(w->nodes[node - 1].memory, text_of(key), world_node_ms(w, node, true_ns));
+        return memory_get(world_node(w, node - 1)->memory, text_of(key), world_node_ms(w, node, true_ns));
 }
 
 struct world *world_new(const struct world_options *options)
@@ -789,18 +1004,22 @@ struct world *world_new(const struct world_options *options)
         w->options = *options;
         w->options.nodes_n = options->nodes_n ? options->nodes_n : 3;
         w->options.hosts_n = options->hosts_n ? options->hosts_n : 1;
+        w->options.look_ms = options->look_ms ? options->look_ms : LOOK_MS;
         w->now_ns = WORLD_EPOCH_NS;
         w->random = options->seed;
         for (n = 0; n < w->options.nodes_n; ++n) {
                 w->nodes[n].inbox_last = &w->nodes[n].inbox_first;
                 w->nodes[n].latency_ns = (options->latency_us ? options->latency_us : 500) * NS_PER_US;
                 w->nodes[n].scripts = true;
+                w->nodes[n].run = ++w->runs_n;
+                w->nodes[n].certificate = options->fresh ? 0 : certificate_of(w->nodes[n].run);
                 if (memory_new(&w->nodes[n].memory) < 0)
                         return world_free(w);
         }
         for (h = 0; h < w->options.hosts_n; ++h) {
                 struct engine_options eo = { .nodes_n = w->options.nodes_n,
-                                             .drift_factor = 0.01,
+                                             .drift_factor = WORLD_DRIFT,
+                                             .ttl_max_ms = options->ttl_max_ms,
                                              .tenure_ms = options->tenure_ms ? options->tenure_ms : 500,
                                              .locks_max = options->locks_max ? options->locks_max : 1024,
                                              .random = world_random,
@@ -815,13 +1034,18 @@ struct world *world_new(const struct world_options *options)
         return w;
 }
 
+uint64_t world_certify(struct world *w, unsigned session, unsigned node)
+{
+        return world_request(w, session, (struct request){ .method = METHOD_CERTIFY, .node = node - 1 });
+}
+
 static size_t world_left(struct world *w)
 {
         size_t left = 0, on_node;
         unsigned n;
 
         for (n = 1; n <= w->options.nodes_n; ++n) {
-                on_node = memory_keys(w->nodes[n - 1].memory, world_node_ms(w, n, w->now_ns));
+                on_node = memory_keys(world_node(w, n - 1)->memory, world_node_ms(w, n, w->now_ns));
                 if (on_node > 0)
                         trace_line(w->trace, w->now_ns, "n%u still has %zu keys", n, on_node);
                 left += on_node;
@@ -840,6 +1064,24 @@ static bool world_rests(const struct world *w)
         return w->parcels_n == 0;
 }
 
+/* Every host lets every node vote, once its quarantine is over. */
+static bool world_votes(struct world *w)
+{
+        struct inspect_status status;
+        unsigned h;
+
+        if (w->options.ttl_max_ms > 0) /* twice: a node may have to begin anew when this does */
+                world_run_ns(w, 2 * validity_quarantine_ns(w->options.ttl_max_ms, WORLD_DRIFT) +
+                                        4 * w->options.look_ms * NS_PER_MS);
+        w->blind = true;
+        for (h = 0; h < w->options.hosts_n; ++h) {
+                inspect_status(w->hosts[h].engine, &status);
+                if (status.nodes_up_n + (w->options.twin > 0) < w->options.nodes_n)
+                        return false;
+        }
+        return true;
+}
+
 const char *world_calm(struct world *w, uint64_t undo_ms)
 {
         uint64_t id, i;
@@ -854,8 +1096,8 @@ const char *world_calm(struct world *w, uint64_t undo_ms)
                 world_end(w, s);
         w->options.tail_us = 0;
         for (n = 1; n <= w->options.nodes_n; ++n) {
-                w->nodes[n - 1].refuses = false;
-                w->nodes[n - 1].latency_ns = 500 * NS_PER_US;
+                world_node(w, n - 1)->refuses = world_node(w, n - 1)->unfit = false;
+                world_node(w, n - 1)->latency_ns = 500 * NS_PER_US;
                 world_go_on(w, n);
                 for (h = 1; h <= w->options.hosts_n; ++h)
                         world_join(w, h, n);
@@ -863,6 +1105,8 @@ const char *world_calm(struct world *w, uint64_t undo_ms)
         world_run_ns(w, undo_ms * NS_PER_MS);
         if (world_left(w) > 0)
                 return "a key is left on a node after every session's end";
+        if (!world_votes(w))
+                return "a node that is well does not vote again";
         for (i = 0; i < CALM_ROUNDS_MAX && !world_rests(w); ++i)
                 world_run_ns(w, CALM_ROUND_MS * NS_PER_MS);
         if (!world_rests(w))

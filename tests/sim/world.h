@@ -16,7 +16,9 @@
  *      7.000  n1 > free k 1                 it was released there; one host was told
  *
  * Every request must be answered exactly once, and when a world ends, all that its sessions had is gone from the nodes:
- * world_calm() sees to that. A world that could not be made (allocations are failing) is NULL, and every call takes
+ * world_calm() sees to that. Where `ttl_max_ms` is given nodes have certificates, as in core/fitness.c: each
+ * incarnation of a node needs one of its own in order to vote, every host looks at every node at intervals, and what a
+ * look finds missing it marks. A world that could not be made (allocations are failing) is NULL, and every call takes
  * NULL.
  */
 #include "redlockd/core/engine.h"
@@ -41,6 +43,7 @@ struct world_watch {
         void (*on_end)(void *userdata, unsigned session);   /* its process is gone */
         void (*on_close)(void *userdata, unsigned session); /* ... and its last effect was popped */
         void (*on_command)(void *userdata, unsigned host, const struct command *command);
+        void (*on_vote)(void *userdata, unsigned node); /* it granted an acquire or an extension */
         void (*on_step)(void *userdata, unsigned host, unsigned effects_n);
 };
 
@@ -51,6 +54,11 @@ struct world_options {
         uint64_t tenure_ms;  /* 0: 500 */
         uint64_t latency_us; /* one way; 0: 500 */
         uint64_t tail_us;    /* now and then a parcel takes up to this much longer */
+        uint32_t ttl_max_ms; /* nodes need certificates, and are quarantined for as long; 0: they need none */
+        uint64_t look_ms;    /* between two looks at a node; 0: 500 */
+        unsigned twin;       /* this node is only another name of an earlier one, ... 0: none is */
+        unsigned twin_of;    /* ... of this one */
+        bool fresh;          /* no node has its certificate to begin with */
         uint64_t seed;
         FILE *trace; /* NULL: none is printed. Not closed */
         const struct world_watch *watch;
@@ -65,8 +73,13 @@ struct sim_node {
         struct memory *memory;
         struct sim_clock clock;
         bool hung, scripts, refuses;
+        bool unfit;           /* it is found to be a replica, say */
+        bool durable;         /* a restart forgets nothing, which its hosts can verify */
+        uint64_t run;         /* its incarnation: each has another number */
+        uint64_t certificate; /* what stands in its place: see certificate_of(); 0: nothing */
         uint64_t latency_ns;
-        uint64_t wiped_ns; /* when it last forgot everything; 0: never */
+        uint64_t wiped_ns;  /* when it last forgot something; 0: never */
+        uint64_t forgot_ns; /* the same, or when it last restarted and might have */
         struct parcel *inbox_first, **inbox_last;
         struct sim_ear *ears; /* who listens, in the order in which they began */
         unsigned ears_n, ears_size;
@@ -84,6 +97,9 @@ struct sim_host {
         uint64_t awake_ns;  /* stands still until then */
         uint64_t paused_ns; /* the last pause began here */
         bool connected[NODES_MAX];
+        uint64_t run[NODES_MAX];         /* the incarnation that was read when the connection came up */
+        uint64_t durable_run[NODES_MAX]; /* the incarnation that was seen last to be certified and durable */
+        uint64_t look_ns[NODES_MAX];     /* when the next look is sent; UINT64_MAX: one is under way */
         uint64_t last_in_ns[NODES_MAX], last_out_ns[NODES_MAX];
         uint64_t ears_in_ns[NODES_MAX], ears_out_ns[NODES_MAX]; /* the same, of the connection for listening */
         struct sim_ear *wishes;
@@ -101,6 +117,8 @@ struct world {
         uint64_t random;
         uint64_t requests_n;
         uint64_t steps_n;
+        uint64_t runs_n, marks_n;
+        bool blind; /* no more looks */
         struct sim_host hosts[WORLD_HOSTS_MAX];
         struct sim_node nodes[NODES_MAX];
         struct parcel **parcels; /* heap, by time of arrival */
@@ -112,6 +130,9 @@ struct world {
         size_t answers_size;
         struct trace *trace;
 };
+
+/* A node by its index, from 0. */
+struct sim_node *world_node(struct world *w, unsigned node);
 
 struct world *world_new(const struct world_options *options);
 struct world *world_free(struct world *w);
@@ -137,7 +158,8 @@ void world_run_ns(struct world *w, uint64_t ns);
 /* A hung node keeps what it is sent and carries it out when it goes on. */
 void world_hang(struct world *w, unsigned node);
 void world_go_on(struct world *w, unsigned node);
-/* Loses its connections; with `forget` what it stored, too. It stays down until world_join(). */
+/* Loses its connections, and comes back as another incarnation; with `forget` without what it stored. It stays down
+ * until world_join(). */
 void world_crash(struct world *w, unsigned node, bool forget);
 /* A host's connection to it breaks; what was in it is gone, both ways. */
 void world_cut(struct world *w, unsigned host, unsigned node);
@@ -148,6 +170,12 @@ void world_flush_scripts(struct world *w, unsigned node);
 /* Somebody else's key, or the loss of all keys. */
 void world_plant(struct world *w, unsigned node, const char *key, uint32_t ttl_ms);
 void world_lose(struct world *w, unsigned node);
+/* Crashes, and comes back with a state of the past: without some of the keys, and with its certificate. */
+void world_roll_back(struct world *w, unsigned node, const char *const *keys, unsigned keys_n);
+/* It becomes a replica, say, and a master again. */
+void world_spoil(struct world *w, unsigned node, bool spoiled);
+/* An operator of this host vouches for it. */
+uint64_t world_certify(struct world *w, unsigned session, unsigned node);
 void world_slow(struct world *w, unsigned node, uint64_t latency_us);
 void world_step_clock(struct world *w, unsigned node, int64_t ms);
 void world_drain(struct world *w, unsigned host);
@@ -157,7 +185,7 @@ void world_pause(struct world *w, unsigned host, uint64_t ms);
 /* A host's clock, and the true time at which it will show `host_ns`. */
 uint64_t world_host_ns(const struct world *w, unsigned host, uint64_t true_ns);
 uint64_t world_true_ns(const struct world *w, unsigned host, uint64_t host_ns);
-uint64_t world_node_ms(const struct world *w, unsigned node, uint64_t true_ns);
+uint64_t world_node_ms(struct world *w, unsigned node, uint64_t true_ns);
 
 /* What a node holds under a key at a true time not before now; NULL: nothing. */
 const char *world_stored(struct world *w, unsigned node, const char *key, uint64_t true_ns);

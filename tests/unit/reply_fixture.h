@@ -73,6 +73,7 @@ static const struct reply_context context = {
         .pid = 4321,
         .started_ns = 4000 * MS + 1,
         .scope = "network",
+        .restart_quarantine = true,
         .malformed = 99,
         .limits = limits,
 };

@@ -334,6 +334,20 @@ START_TEST(hello_takes_a_short_name)
 }
 END_TEST
 
+START_TEST(certify_names_a_node)
+{
+        struct wire_request r = good("{\"method\":\"certify\",\"params\":{\"node\":\"b\"}}");
+
+        ck_assert(text_equal(r.node_name, text_of("b")));
+        wire_request_deinit(&r);
+        check_params("certify", "{}", "node");
+        check_params("certify", "{\"node\":\"\"}", "node");
+        check_params("certify", "{\"node\":2}", "node");
+        check_params("certify", "{\"node\":[\"b\"]}", "node");
+        check_params("status", "{\"node\":\"b\"}", "node");
+}
+END_TEST
+
 START_TEST(long_names_are_cut_between_characters)
 {
         struct wire_request r;
@@ -359,4 +373,5 @@ UNIT_MAIN("params", params_are_an_object, a_member_of_another_method_is_unknown,
           a_number_is_an_integer, a_number_that_no_integer_holds_is_refused_at_its_place,
           wait_alone_lifts_the_retry_count, wait_zero_is_one_try, what_a_lock_may_be_given,
           what_a_lock_may_be_given_has_its_types_and_ranges, strict_is_a_bool, cancel_names_an_id_as_requests_do,
-          subscribe_takes_names_of_events, hello_takes_a_short_name, long_names_are_cut_between_characters)
+          subscribe_takes_names_of_events, hello_takes_a_short_name, certify_names_a_node,
+          long_names_are_cut_between_characters)

@@ -162,6 +162,7 @@ START_TEST(no_quorum_says_why_for_each_node)
         static const enum vote_reason votes[] = { VOTE_GRANTED, VOTE_DOWN, VOTE_DOWN };
         static const enum vote_reason more[] = { VOTE_HELD, VOTE_LOST, VOTE_TIMEOUT };
         static const enum vote_reason rest[] = { VOTE_ERROR, VOTE_PENDING, VOTE_LATE };
+        static const enum vote_reason quiet[] = { VOTE_DOWN, VOTE_DOWN, VOTE_UNCERTIFIED };
         struct reply reply = { .method = METHOD_ADD,
                                .error = ERROR_NO_QUORUM,
                                .items = taken,
@@ -171,9 +172,9 @@ START_TEST(no_quorum_says_why_for_each_node)
                                .votes = votes,
                                .votes_n = 3 };
 
-        nodes_now[0] = (struct inspect_node){ NODE_UP, "", "OOM \xc3", 1 };
-        nodes_now[1] = (struct inspect_node){ NODE_DOWN, "connection refused", "", 0 };
-        nodes_now[2] = (struct inspect_node){ NODE_CONNECTING, "no answer yet", "", 0 };
+        nodes_now[0] = (struct inspect_node){ NODE_UP, "", "OOM \xc3", 1, 0 };
+        nodes_now[1] = (struct inspect_node){ NODE_DOWN, "connection refused", "", 0, 0 };
+        nodes_now[2] = (struct inspect_node){ NODE_CONNECTING, "no answer yet", "", 0, 0 };
         check_reply(&reply,
                     "{\"jsonrpc\":\"2.0\",\"id\":17,\"error\":{\"code\":2,\"message\":\"Too few nodes answered for a "
                     "quorum.\","
@@ -192,6 +193,16 @@ START_TEST(no_quorum_says_why_for_each_node)
                             "\"data\":{\"name\":\"NO_QUORUM\",\"nodes\":[{\"name\":\"a\",\"reason\":\"error: OOM ?\"},"
                             "{\"name\":\"b\",\"reason\":\"decided before it answered\"},"
                             "{\"name\":\"c\",\"reason\":\"granted too late\"}],\"attempts\":3,\"waited\":9}}}");
+        nodes_now[0] = (struct inspect_node){ NODE_UNFIT, "a replica", "", 0, 0 };
+        nodes_now[1] = (struct inspect_node){ NODE_QUARANTINED, "flushed", "", 0, 12000 * MS };
+        nodes_now[2] = nodes_now[1];
+        reply.votes = quiet;
+        check_reply(&reply,
+                    "{\"jsonrpc\":\"2.0\",\"id\":17,\"error\":{\"code\":2,\"message\":\"Too few nodes answered "
+                    "for a quorum.\","
+                    "\"data\":{\"name\":\"NO_QUORUM\",\"nodes\":[{\"name\":\"a\",\"reason\":\"unfit: a replica\"},"
+                    "{\"name\":\"b\",\"reason\":\"quarantined: flushed\"},"
+                    "{\"name\":\"c\",\"reason\":\"quarantined: flushed\"}],\"attempts\":3,\"waited\":9}}}");
 }
 END_TEST
 
@@ -257,7 +268,7 @@ START_TEST(notices_have_no_id)
         struct notice stopping = { .kind = NOTICE_STOPPING };
         struct notice node = { .kind = NOTICE_NODE, .node = 1 };
 
-        nodes_now[1] = (struct inspect_node){ NODE_DOWN, "gone \xe2\x82", "", 0 };
+        nodes_now[1] = (struct inspect_node){ NODE_DOWN, "gone \xe2\x82", "", 0, 0 };
         check_notice(&lost, "{\"jsonrpc\":\"2.0\",\"method\":\"lost\",\"params\":{\"key\":\"k\\n\",\"value\":\"v\","
                             "\"reason\":\"EXPIRED\"}}");
         check_notice(&stopping, "{\"jsonrpc\":\"2.0\",\"method\":\"stopping\",\"params\":{}}");
@@ -395,7 +406,7 @@ START_TEST(without_memory_a_reply_leaves_nothing)
         struct reply granted = { .method = METHOD_ADD, .items = &acquired, .items_n = 1 };
 
         for (unsigned i = 0; i < 3; ++i)
-                nodes_now[i] = (struct inspect_node){ NODE_DOWN, "bad \xff", "worse \xff", 1 };
+                nodes_now[i] = (struct inspect_node){ NODE_DOWN, "bad \xff", "worse \xff", 1, 0 };
         check_without_memory(&locked);
         check_without_memory(&no_quorum);
         check_without_memory(&limit);

@@ -158,9 +158,9 @@ END_TEST
 
 START_TEST(every_method_is_known_by_its_name)
 {
-        static const char *const names[] = { "add",   "extend",    "free",  "reset", "list",   "cancel",
-                                             "hello", "subscribe", "ping",  "nodes", "status", "sessions",
-                                             "locks", "waiters",   "drain", "kill",  "break",  "why" };
+        static const char *const names[] = { "add",       "extend", "free",  "reset",  "list",     "cancel", "hello",
+                                             "subscribe", "ping",   "nodes", "status", "sessions", "locks",  "waiters",
+                                             "drain",     "kill",   "break", "why",    "certify" };
         char line[128];
 
         ck_assert_uint_eq(sizeof(names) / sizeof(names[0]), METHODS_N);
@@ -171,11 +171,12 @@ START_TEST(every_method_is_known_by_its_name)
                 struct wire_request r;
 
                 snprintf(line, sizeof(line), "{\"id\":1,\"method\":\"%s\",\"params\":{%s}}", names[i],
-                         keys      ? "\"keys\":\"k\""
-                         : id      ? "\"id\":1"
-                         : key     ? "\"key\":\"k\""
-                         : session ? "\"session\":1"
-                                   : "");
+                         keys                               ? "\"keys\":\"k\""
+                         : id                               ? "\"id\":1"
+                         : key                              ? "\"key\":\"k\""
+                         : session                          ? "\"session\":1"
+                         : strcmp(names[i], "certify") == 0 ? "\"node\":\"b\""
+                                                            : "");
                 r = good(line);
                 ck_assert_str_eq(method_name(r.request.method), names[i]);
                 wire_request_deinit(&r);

@@ -20,6 +20,7 @@ typedef void (*engine_random)(void *userdata, void *ret_bytes, size_t n);
 struct engine_options {
         unsigned nodes_n;    /* 1..NODES_MAX; quorum = nodes_n / 2 + 1 */
         double drift_factor; /* of a ttl, for the drift of clocks */
+        uint32_t ttl_max_ms; /* the longest that any host asks for: how long a node may have to keep silent */
         uint32_t locks_max;  /* a session's locks */
         uint64_t tenure_ms;  /* how long a host passes a key on among its sessions before others have their turn */
         engine_random random;
@@ -30,7 +31,7 @@ enum event_kind {
         EVENT_SESSION_OPENED,
         EVENT_SESSION_GONE, /* EOF, reset or kicked out: its requests are cancelled and its locks freed */
         EVENT_REQUEST,
-        EVENT_NODE, /* a node's state changed */
+        EVENT_NODE, /* a node's connection came up, went down, or the node was looked at */
         EVENT_ANSWER,
         EVENT_HEARD, /* of a key that is listened for */
         EVENT_TICK,
@@ -53,8 +54,9 @@ struct event {
                 struct request request;
                 struct {
                         unsigned node;
-                        enum node_state state;
-                        const char *reason; /* why it is not up; copied */
+                        enum node_state state; /* CONNECTING, UP or DOWN */
+                        const char *reason;    /* why it is not up; copied */
+                        struct node_look look; /* UP; copied */
                 } node;
                 struct {
                         uint64_t round;
@@ -75,6 +77,9 @@ enum effect_kind {
         EFFECT_LISTEN, /* on every node, for the release of a key; or no more */
         EFFECT_REPLY,
         EFFECT_NOTICE,
+        EFFECT_NODE,    /* a node's state or reason changed: see inspect_node() */
+        EFFECT_CERTIFY, /* write the node's certificate where the mark still stands, and look at it then; not answered
+                         */
         EFFECT_CLOSE,   /* the session's last effect: write what is due, then close */
         EFFECT_DRAINED, /* after a drain, once: nothing is held or waited for, and the nodes had their time to confirm
                          */
@@ -90,6 +95,10 @@ struct effect {
                 } listen;
                 struct reply reply;
                 struct notice notice;
+                struct {
+                        unsigned node;
+                        uint64_t mark; /* CERTIFY */
+                } node;
                 struct {
                         uint64_t session;
                 } close;

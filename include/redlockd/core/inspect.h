@@ -25,6 +25,8 @@ struct inspect_counters {
 struct inspect_status {
         unsigned nodes_n;
         unsigned nodes_up_n;
+        unsigned nodes_quarantined_n;
+        unsigned nodes_unfit_n;
         unsigned quorum;
         uint64_t sessions_n;
         uint64_t locks_n;   /* held and valid */
@@ -40,6 +42,7 @@ struct inspect_node {
         const char *reason; /* "" while it is up */
         const char *error;  /* the last error that it answered with, "" for none */
         uint64_t errors;    /* error answers since the start */
+        uint64_t votes_ns;  /* quarantined: when it will vote; 0: not known */
 };
 
 void inspect_node(const struct engine *e, unsigned node, struct inspect_node *ret_node);

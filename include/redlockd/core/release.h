@@ -12,8 +12,8 @@
 void release_lease(struct engine *e, struct lease *l);
 
 /*
- * Releases up to KEYS_PER_ROUND_MAX leaving leases at once, on every node that is up, and lets `call` know the verdict.
- * Returns 0 with the round's id, or -ENOMEM: then they are released in the background, and nobody is told.
+ * Releases up to KEYS_PER_ROUND_MAX leaving leases at once, on every node that is connected, and lets `call` know the
+ * verdict. Returns 0 with the round's id, or -ENOMEM: then they are released in the background, and nobody is told.
  */
 int release_for(struct engine *e, struct call *call, struct lease *const *leases, unsigned leases_n,
                 uint64_t *ret_round);

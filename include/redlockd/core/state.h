@@ -14,6 +14,7 @@
 #include "redlockd/base/heap.h"
 #include "redlockd/base/map.h"
 #include "redlockd/core/engine.h"
+#include "redlockd/core/fitness.h"
 #include "redlockd/core/inspect.h"
 #include "redlockd/core/quorum.h"
 #include "redlockd/core/validity.h"
@@ -29,6 +30,7 @@ enum deadline_kind {
         DEADLINE_TURN,    /* of a resource */
         DEADLINE_RELEASE,
         DEADLINE_DRAIN,
+        DEADLINE_NODE,
 };
 
 /* What an effect that waits to be popped is embedded in. First in, first out: their order is the order of decisions. */
@@ -45,6 +47,8 @@ enum outgoing_kind {
         OUTGOING_TURN_AWAY, /* struct engine: the close of a session that was not opened */
         OUTGOING_LISTEN,    /* struct resource */
         OUTGOING_DRAINED,   /* struct engine */
+        OUTGOING_NODE,      /* struct node: its state changed */
+        OUTGOING_CERTIFY,   /* struct node: its certificate is to be written */
 };
 
 struct outgoing {
@@ -53,11 +57,18 @@ struct outgoing {
         bool linked;
 };
 
+/* See node.c. */
 struct node {
-        enum node_state state;
+        enum node_state link; /* of its connection */
+        struct fitness fitness;
+        char told[NODE_REASON_MAX]; /* by the connection or the last look: why it does not vote */
+        enum node_state state;      /* what comes of all that */
         char reason[NODE_REASON_MAX];
         char error[NODE_REASON_MAX];
         uint64_t errors;
+        struct deadline quarantine; /* the end of it */
+        struct outgoing state_out;
+        struct outgoing certify_out;
 };
 
 TAILQ_HEAD(session_list, session);
@@ -72,7 +83,8 @@ struct engine {
         uint64_t now_ns; /* of the event being handled */
         uint64_t round_id;
         struct node nodes[NODES_MAX];
-        uint32_t nodes_up; /* mask */
+        uint32_t nodes_up;     /* mask: they vote */
+        uint32_t nodes_linked; /* mask: they are connected, and get releases whether they vote or not */
 
         struct map resources; /* by key */
         struct map sessions;  /* by id */

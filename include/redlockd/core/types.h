@@ -41,6 +41,7 @@ enum method {
         METHOD_KILL,
         METHOD_BREAK,
         METHOD_WHY,
+        METHOD_CERTIFY,
         METHODS_N,
 };
 
@@ -96,6 +97,7 @@ struct request {
         struct text name;       /* hello; data NULL: left as it is */
         bool off;               /* drain: take new locks again */
         uint64_t target;        /* kill: a session */
+        unsigned node;          /* certify */
 };
 
 /* What became of one key. */
@@ -122,13 +124,14 @@ struct reply_item {
 /* Why a node gave no vote, for NO_QUORUM. */
 enum vote_reason {
         VOTE_GRANTED,
-        VOTE_HELD,    /* somebody else's value is there (or, at an extension, not ours) */
-        VOTE_ERROR,   /* the node's own error, in its `error` */
-        VOTE_LOST,    /* the connection broke with the command in it */
-        VOTE_TIMEOUT, /* no answer within the node timeout */
-        VOTE_DOWN,    /* not connected: the reason is in its `reason` */
-        VOTE_PENDING, /* decided before it answered */
-        VOTE_LATE,    /* it granted, but no validity was left */
+        VOTE_HELD,        /* somebody else's value is there (or, at an extension, not ours) */
+        VOTE_ERROR,       /* the node's own error, in its `error` */
+        VOTE_LOST,        /* the connection broke with the command in it */
+        VOTE_TIMEOUT,     /* no answer within the node timeout */
+        VOTE_DOWN,        /* not connected: the reason is in its `reason` */
+        VOTE_PENDING,     /* decided before it answered */
+        VOTE_LATE,        /* it granted, but no validity was left */
+        VOTE_UNCERTIFIED, /* its certificate did not stand */
 };
 
 /* What stands on a node under a key. */
@@ -189,6 +192,8 @@ struct reply {
         unsigned seen_n;
         bool cancelled;    /* cancel */
         bool draining;     /* drain */
+        bool certified;    /* certify: its certificate is being written */
+        unsigned node;     /* certify */
         const char *limit; /* LIMIT: the limit's name in the configuration */
         uint64_t limit_value;
 };
@@ -202,8 +207,25 @@ enum lost_reason {
 
 enum node_state {
         NODE_CONNECTING,
-        NODE_UP,
+        NODE_UP, /* of a connection: it stands. Of a node: it votes */
         NODE_DOWN,
+        NODE_QUARANTINED, /* connected; it may have forgotten locks that are still valid */
+        NODE_UNFIT,       /* connected; it can never vote as it is */
+};
+
+/* What a node was found to be by one look: when its connection came up, and at each heartbeat. */
+enum look_verdict {
+        LOOK_CERTIFIED,   /* its certificate stands, or none is wanted */
+        LOOK_UNCERTIFIED, /* something else stands there: a mark that a look left, or another certificate */
+        LOOK_KEPT,        /* its certificate from before a restart that forgot nothing, as was verified */
+        LOOK_UNFIT,
+};
+
+struct node_look {
+        enum look_verdict verdict;
+        const char *run_id; /* of the server's incarnation; "" for one that has none */
+        const char *reason; /* why it may not vote, and what to do about it; "" where it may */
+        uint64_t mark; /* UNCERTIFIED, KEPT: what stands in the certificate's place; another one for each other thing */
 };
 
 /* Something that a session subscribed to. Borrowed as a reply is. */
@@ -252,14 +274,15 @@ struct command {
 };
 
 enum answer_verdict {
-        ANSWER_GRANTED, /* TAKE, RENEW: done on this node. RELEASE: none of the values is there any more. PEEK:
-                           answered */
-        ANSWER_HELD,    /* TAKE: nothing was done; `taken` says which items stood in the way. RENEW: done for the
-                           items not in `taken`, whose values are not there */
-        ANSWER_ERROR,   /* the node refused; a part may have been done */
-        ANSWER_AGAIN,   /* not carried out: the node did not know the script, and will when it is asked once more */
-        ANSWER_UNSENT,  /* not carried out, and never will be: it was not even sent */
-        ANSWER_LOST,    /* not known: the connection broke with it */
+        ANSWER_GRANTED,     /* TAKE, RENEW: done on this node. RELEASE: none of the values is there any more. PEEK:
+                               answered */
+        ANSWER_HELD,        /* TAKE: nothing was done; `taken` says which items stood in the way. RENEW: done for the
+                               items not in `taken`, whose values are not there */
+        ANSWER_ERROR,       /* the node refused; a part may have been done */
+        ANSWER_AGAIN,       /* not carried out: the node did not know the script, and will when it is asked once more */
+        ANSWER_UNSENT,      /* not carried out, and never will be: it was not even sent */
+        ANSWER_UNCERTIFIED, /* TAKE, RENEW: nothing was done, since the node's certificate does not stand */
+        ANSWER_LOST,        /* not known: the connection broke with it */
 };
 
 /* What a node said. Every command is answered exactly once. */

@@ -24,5 +24,11 @@ uint64_t validity_end_ns(uint64_t sent_ns, uint32_t ttl_ms, double drift_factor)
 /* When a node that carried out its command no later than `done_ns` has forgotten a key with this ttl for certain. */
 uint64_t validity_gone_ns(uint64_t done_ns, uint32_t ttl_ms, double drift_factor);
 
+/*
+ * How long a node keeps silent that may have forgotten a lock: the longest ttl with its drift, and the longest age of a
+ * request that is still counted.
+ */
+uint64_t validity_quarantine_ns(uint32_t ttl_max_ms, double drift_factor);
+
 /* Whole milliseconds left until `end_ns`, rounded down; 0 when it has passed. */
 uint64_t validity_left_ms(uint64_t end_ns, uint64_t now_ns);

@@ -17,13 +17,12 @@ struct nodes {
                 struct daemon *daemon;
                 struct redis *redis; /* NULL: the `memory:` node, or closed */
                 struct redis_ears *ears;
-                enum node_state state;
-                char reason[NODE_REASON_MAX]; /* as it was logged last */
                 bool unflushed;
         } * all; /* owned */
         unsigned n;
         unsigned open_n; /* Redis nodes and their ears that are not closed yet */
         struct memory *memory;
+        char members[REDIS_MEMBERS_MAX];
 };
 
 /* Makes the configured nodes. 0 or -ENOMEM; nodes_deinit() in both cases. */
@@ -43,6 +42,14 @@ void nodes_send(struct daemon *d, const struct command *command);
 
 /* Listens on every Redis node for the release of a key, or no more. */
 void nodes_listen(struct daemon *d, struct text key, bool on);
+/* Has a node's certificate written in the place of the mark. */
+void nodes_certify(struct daemon *d, unsigned node, uint64_t mark);
+
+/* The index of a node, or -ENOENT. */
+int nodes_find(const struct daemon *d, struct text name);
+
+/* Says in the log what a node is now. */
+void nodes_log(const struct daemon *d, unsigned node);
 
 /* Writes what was queued. False: there was nothing. */
 bool nodes_flush(struct daemon *d);

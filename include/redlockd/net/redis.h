@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * One Redis node: it resolves, connects, introduces itself (AUTH, SELECT, PING, CLIENT SETNAME, INFO, SCRIPT LOAD),
+ * One Redis node: it resolves, connects, introduces itself (AUTH, SELECT, a first look, CLIENT SETNAME, SCRIPT LOAD),
  * pipelines commands on one connection, and comes back after a failure. hiredis is used as a codec only
  * (redisFormatCommandArgv, redisReader*); the bytes are libuv's.
  *
@@ -14,6 +14,8 @@
 
 struct redis;
 
+#define REDIS_MEMBERS_MAX 17 /* bytes of a hash in hex, with the NUL */
+
 struct redis_options {
         uv_loop_t *loop;
         unsigned node;                 /* handed to the callbacks */
@@ -21,11 +23,17 @@ struct redis_options {
         const char *key_prefix;        /* put before every key; borrowed likewise */
         uint64_t connect_timeout_ms; /* from resolving to the last answer of the introduction; and for any answer after
                                         it */
+        uint64_t heartbeat_ms;       /* between two looks at it */
         uint64_t reconnect_min_ms;   /* doubles with jitter after each failure ... */
         uint64_t reconnect_max_ms;   /* ... up to this */
+        const char
+                *members; /* from redis_members(): what all hosts agree on, for its certificate; NULL: it needs none */
+        uint32_t ttl_max_ms;
         void *userdata;
-        /* The state changed. `reason` is for people, "" for NODE_UP, never with a password in it. */
+        /* CONNECTING or DOWN. `reason` is for people, never with a password in it. */
         void (*on_state)(void *userdata, unsigned node, enum node_state state, const char *reason);
+        /* It came up, and at every heartbeat from then on. */
+        void (*on_look)(void *userdata, unsigned node, const struct node_look *look);
         void (*on_answer)(void *userdata, unsigned node, uint64_t round, const struct answer *answer);
 };
 
@@ -33,7 +41,13 @@ struct redis_options {
 #define REDIS_OUTPUT_MAX      (8 << 20)                /* bytes that wait to be written to one node */
 #define REDIS_REPLY_BYTES_MAX (64 << 10)               /* of one reply */
 #define REDIS_REPLY_NODES_MAX (KEYS_PER_ROUND_MAX + 8) /* values in one reply */
-#define REDIS_HEARTBEAT_MS    500                      /* a connection that owes nothing is asked PING this often */
+#define REDIS_HEARTBEAT_MS    500                      /* what a daemon's nodes have for heartbeat_ms */
+
+/*
+ * The `members` of a list of nodes: a hash (FNV-1a, 64 bits) over their names, in whatever order they are given. The
+ * same on every machine.
+ */
+void redis_members(const char *const *names, unsigned names_n, char ret_members[REDIS_MEMBERS_MAX]);
 
 /* Returns 0 or -ENOMEM. Nothing is called back before redis_start(). */
 int redis_new(struct redis **ret_redis, const struct redis_options *options);
@@ -42,6 +56,19 @@ void redis_start(struct redis *r);
 
 /* Queues one command. Returns 0, or -ENOTCONN, -ENOBUFS, -ENOMEM: then it was not taken, and is not answered. */
 int redis_send(struct redis *r, const struct command *command);
+
+/*
+ * Writes its certificate, if what stands in its place is still what the look with this mark saw there, and looks again.
+ * It is written with what else is queued.
+ */
+void redis_certify(struct redis *r, uint64_t mark);
+
+/*
+ * The list of nodes is another one. Certificates for the former list count, too, until redis_settle(): then they are
+ * replaced where they stand. Every host has to have the new list by then.
+ */
+void redis_recertify(struct redis *r, const char *members);
+void redis_settle(struct redis *r);
 
 /* Writes what was queued; called once in each turn of the loop, before it waits. */
 void redis_flush(struct redis *r);

@@ -1,35 +1,31 @@
 #pragma once
 
 /*
- * The introduction of a connection, sent in one go: AUTH, SELECT, PING, CLIENT SETNAME, INFO, SCRIPT LOAD; and what the
- * node says of itself. Private to net/redis.
+ * The introduction of a connection, sent in one go: AUTH, SELECT, CLIENT SETNAME, SCRIPT LOAD, and a first look (net/
+ * redis_look.h). Private to net/redis.
  */
 #include "redlockd/base/address.h"
 #include "redlockd/base/buffer.h"
 #include "redlockd/net/redis_codec.h"
+#include "redlockd/net/redis_look.h"
 #include "redlockd/net/redis_owed.h"
 #include "redlockd/net/redis_script.h"
 
 /* What is known of the server at the other end of the present connection. */
 struct redis_facts {
-        char version[NODE_VERSION_MAX];
-        char run_id[NODE_RUN_ID_MAX];
         struct redis_script scripts[REDIS_SCRIPTS_N]; /* by enum command_kind */
 };
 
 /* Appends the introduction, and what is owed for it. Returns 0, -ENOBUFS or -ENOMEM. */
 int redis_hello_encode(struct buffer *output, struct redis_owed_queue *owed, const struct address *address,
-                       uint64_t now_ns);
+                       const struct redis_look *look, uint64_t now_ns);
 
 /* Appends AUTH alone, where the address asks for it; nothing is owed for it. Returns 0, -ENOBUFS or -ENOMEM. */
 int redis_hello_encode_auth(struct buffer *output, const struct address *address, bool *ret_asked);
 
-/* Appends one PING alone. */
-int redis_hello_encode_ping(struct buffer *output, struct redis_owed_queue *owed, uint64_t now_ns);
-
 /*
- * Takes the answer to a part of it. Returns 0, or -EPROTO where the connection is of no use: the reason never has the
- * password in it.
+ * Takes the answer to a part of it that is no part of the look. Returns 0, or -EPROTO where the connection is of no
+ * use: the reason never has the password in it.
  */
 int redis_hello_take(struct redis_facts *facts, const struct redis_owed *owed, const struct redis_value *value,
                      const struct address *address, char ret_reason[NODE_REASON_MAX]);

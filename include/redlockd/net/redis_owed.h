@@ -16,10 +16,20 @@ enum redis_owed_kind {
         REDIS_OWED_AUTH,
         REDIS_OWED_SELECT,
         REDIS_OWED_SETNAME,
-        REDIS_OWED_INFO,
         REDIS_OWED_LOAD, /* of the script of a command */
+        /* of looks */
         REDIS_OWED_PING,
+        REDIS_OWED_CONFIG,
+        REDIS_OWED_INFO,
+        REDIS_OWED_MARK,
+        REDIS_OWED_STANDING,
+        REDIS_OWED_CERTIFY,
 };
+
+static inline bool redis_owed_is_look(enum redis_owed_kind kind)
+{
+        return kind >= REDIS_OWED_PING;
+}
 
 struct redis_owed {
         enum redis_owed_kind kind;

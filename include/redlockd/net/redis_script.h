@@ -5,13 +5,15 @@
  * (https://redis.io/docs/latest/develop/interact/programmability/eval-intro/): their text, the calls and the answers.
  * Private to net/redis.
  *
- *      TAKE     KEYS the keys, ARGV acquire_n, ttl_ms, the value of each key
+ *      TAKE     KEYS the keys, ARGV acquire_n, ttl_ms, certificate, the value of each key
  *               {1, 0, node ms}                          done
+ *               {2, 0, node ms}                          nothing done: another certificate stands there, or none; a
+ *                                                        certificate of "" is not compared
  *               {0, number, node ms, index from 1, ...}  the keys in the way; number as in struct answer
  *      RELEASE  KEYS the keys, ARGV for each key its value, and 1 or 0: whether this host listens for it here
  *               {1, keys deleted, node ms, index from 1, ...}  the keys for which another host listens; to a key's
  *               channel goes how many listen
- *      RENEW    KEYS the keys, ARGV for each key its value and its ttl_ms
+ *      RENEW    KEYS the keys, ARGV the certificate (or ""), for each key its value and its ttl_ms
  *               {1, 0, node ms}              done for all
  *               {0, 0, node ms, index, ...}  but for these
  *      PEEK     KEYS the key, ARGV our value of it
@@ -36,11 +38,20 @@ struct redis_script {
 const char *redis_script_text(enum command_kind kind);
 
 /*
+ * KEYS the certificate's place, ARGV what stands there, run_id, the certificate: writes the certificate if the first
+ * and the second are still true, and answers 1, else 0.
+ */
+extern const char redis_script_certify[];
+
+/*
  * Appends the call of one command: EVALSHA, or EVAL where *ret_by_text. Returns 0, -ENOBUFS or -ENOMEM: then nothing
  * was appended.
  */
 int redis_script_encode(struct buffer *output, const struct redis_script *script, const char *key_prefix,
-                        const struct command *command, bool *ret_by_text);
+                        const char *certificate, const struct command *command, bool *ret_by_text);
+
+/* The words of an error, without those that say where in the script it happened, which help nobody. */
+void redis_script_words(char ret_words[NODE_REASON_MAX], struct text error);
 
 /* Reads an answer that is no error. Returns 0, or -EPROTO for a shape that the script cannot have given. */
 int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n,

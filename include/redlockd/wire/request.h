@@ -38,6 +38,7 @@ struct wire_request {
         bool notification;     /* not to be answered */
         const char *id;        /* JSON text of the id: `17`, `"abc"`; "null" where there is none that can be read */
         const char *cancel_id; /* cancel: JSON text of the id that is meant, else NULL */
+        struct text node_name; /* certify: request.node is left 0 for the caller to set */
         struct wire_error error;
         /* private: */
         void *document;

@@ -16,6 +16,7 @@ json_t *views_map(const struct reply_context *context, const struct reply *reply
 
 json_t *views_status(const struct reply_context *context);
 json_t *views_nodes(const struct reply_context *context);
+json_t *views_certified(const struct reply_context *context, const struct reply *reply);
 json_t *views_sessions(const struct reply_context *context);
 json_t *views_locks(const struct reply_context *context, const struct reply *reply);
 json_t *views_waiters(const struct reply_context *context, const struct reply *reply);

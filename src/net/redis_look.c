@@ -1,0 +1,492 @@
+/*
+ * A look, at the introduction and at every heartbeat:
+ *
+ *      PING                                says whether the server works at all
+ *      CONFIG GET                          only of a server with an AOF: whether it loses anything at a restart
+ *      INFO                                who it is, and what makes it unfit to vote
+ *      SET redlockd:cert mark NX           where nothing stands, a mark of random bits: no two looks leave the same
+ *      GET redlockd:cert                   its certificate, a mark, or the certificate of something else
+ *
+ * The certificate is `identity|members|maxTtl`:
+ *
+ * identity     The run_id: it changes at every restart. A master that has been a replica goes on under its run_id with
+ *              data that came from elsewhere, its own certificate of earlier perhaps among them; so the id of the
+ *              history that it took over (master_replid2) belongs to it then.
+ * members      A hash over the names that the configuration gives to its nodes, sorted. Not over their addresses, since
+ *              hosts may have to reach one server by different ones; names are for the operator to choose, and are
+ *              host:port by default. Not over their run_ids, since one restart would then void all certificates.
+ * maxTtl       Who asks for longer locks needs longer quarantines.
+ *
+ * So a host with another list or another limit finds the node certified for something else: it does not count it, says
+ * why, and writes its own certificate after a quarantine like any other, whereupon the others find out.
+ *
+ * A list that changes while the daemon runs (by one node, so that old and new majorities still meet) need not silence
+ * all nodes: a certificate says of a node that it has forgotten nothing, and that is as true for the new list. The
+ * former one counts as well for a time in which every host can be given the new list; then it is replaced where it
+ * stands, and who still has the old list finds out.
+ *
+ * A node that keeps its certificate over a restart must have forgotten nothing else: with an AOF that is synced before
+ * each reply (`appendfsync always`, also during a rewrite) and loaded to its last byte or not at all
+ * (`aof-load-truncated no`). All of that is verified, before the restart and after it, by the same daemon; what it has
+ * not seen itself, or may not ask for, does not count.
+ *
+ * A server that may evict keys may drop a lock and keep the certificate: whoever sees that puts a mark in its place.
+ */
+#include "redlockd/net/redis_look.h"
+
+#include "redlockd/base/map.h"
+#include "redlockd/net/redis_hello.h"
+#include "redlockd/net/redis_script.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#define MARK_PREFIX "mark|"
+#define MARK_BYTES  16
+#define MARK_MAX    (sizeof(MARK_PREFIX) + (size_t)2 * MARK_BYTES)
+#define FIELD_MAX   64
+#define REPLID_LEN  8 /* of 40 digits: enough to tell two of them apart */
+
+/* What has to be seen for a restart to forget nothing. */
+enum look_config {
+        CONFIG_ALWAYS = 1 << 0,        /* appendfsync always */
+        CONFIG_REWRITE = 1 << 1,       /* no-appendfsync-on-rewrite no */
+        CONFIG_NOT_TRUNCATED = 1 << 2, /* aof-load-truncated no */
+        CONFIG_ALL = CONFIG_ALWAYS | CONFIG_REWRITE | CONFIG_NOT_TRUNCATED,
+};
+
+void redis_members(const char *const *names, unsigned names_n, char ret_members[REDIS_MEMBERS_MAX])
+{
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+        const char *sorted[NODES_MAX], *c;
+        unsigned i, k;
+
+        assert(names_n <= NODES_MAX);
+        for (i = 0; i < names_n; ++i) {
+                for (k = i; k > 0 && strcmp(sorted[k - 1], names[i]) > 0; --k)
+                        sorted[k] = sorted[k - 1];
+                sorted[k] = names[i];
+        }
+        for (i = 0; i < names_n; ++i) {
+                for (c = sorted[i]; *c; ++c)
+                        hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+                hash *= UINT64_C(0x100000001b3); /* the NUL, so that "ab", "c" is not "a", "bc" */
+        }
+        snprintf(ret_members, REDIS_MEMBERS_MAX, "%016llx", (unsigned long long)hash);
+}
+
+void redis_look_reset(struct redis_look *look)
+{
+        struct redis_look fresh = { .ttl_max_ms = look->ttl_max_ms };
+
+        memcpy(fresh.members, look->members, sizeof(fresh.members));
+        memcpy(fresh.former, look->former, sizeof(fresh.former));
+        memcpy(fresh.kept, look->kept, sizeof(fresh.kept));
+        *look = fresh;
+}
+
+/* The certificate of this identity for these members. */
+static void look_print(const struct redis_look *look, const char *identity, const char *members,
+                       char ret_certificate[REDIS_CERTIFICATE_MAX])
+{
+        snprintf(ret_certificate, REDIS_CERTIFICATE_MAX, "%s|%s|%u", identity, members, (unsigned)look->ttl_max_ms);
+}
+
+/* Is that what stands there? */
+static bool look_stands(const struct redis_look *look, const char *identity, const char *members)
+{
+        char certificate[REDIS_CERTIFICATE_MAX];
+
+        if (!look->standing[0] || !identity[0] || !members[0])
+                return false;
+        look_print(look, identity, members, certificate);
+        return strcmp(look->standing, certificate) == 0;
+}
+
+static void look_draw_mark(char ret_mark[MARK_MAX])
+{
+        unsigned char bytes[MARK_BYTES];
+        size_t n, i;
+        int r;
+
+        r = uv_random(NULL, NULL, bytes, sizeof(bytes), 0, NULL);
+        assert(r == 0);
+        n = (size_t)snprintf(ret_mark, MARK_MAX, MARK_PREFIX);
+        for (i = 0; i < sizeof(bytes); ++i)
+                n += (size_t)snprintf(ret_mark + n, MARK_MAX - n, "%02x", bytes[i]);
+}
+
+static int look_add(struct buffer *output, struct redis_owed_queue *owed, uint64_t now_ns, enum redis_owed_kind kind,
+                    const struct text *args, size_t args_n)
+{
+        int r;
+
+        r = redis_owed_reserve(owed);
+        if (r < 0)
+                return r;
+        r = redis_encode(output, args, args_n);
+        if (r < 0)
+                return r;
+        redis_owed_push(owed, &(struct redis_owed){ .kind = kind, .sent_ns = now_ns });
+        return 0;
+}
+
+static int look_add_config(struct buffer *output, struct redis_owed_queue *owed, uint64_t now_ns, const char *pattern)
+{
+        const struct text args[] = { text_of("CONFIG"), text_of("GET"), text_of(pattern) };
+
+        return look_add(output, owed, now_ns, REDIS_OWED_CONFIG, args, 3);
+}
+
+int redis_look_encode(struct buffer *output, struct redis_owed_queue *owed, const struct redis_look *look,
+                      uint64_t now_ns)
+{
+        const struct text ping = text_of("PING"), info = text_of("INFO"), key = text_of(REDIS_CERTIFICATE_KEY);
+        char mark[MARK_MAX];
+        int r;
+
+        r = look_add(output, owed, now_ns, REDIS_OWED_PING, &ping, 1);
+        if (r == 0 && look->members[0] && look->aof && !look->config_refused) {
+                r = look_add_config(output, owed, now_ns, "*append*");
+                if (r == 0)
+                        r = look_add_config(output, owed, now_ns, "aof-load-truncated");
+        }
+        if (r == 0)
+                r = look_add(output, owed, now_ns, REDIS_OWED_INFO, &info, 1);
+        if (r < 0 || !look->members[0])
+                return r;
+        look_draw_mark(mark);
+        r = look_add(output, owed, now_ns, REDIS_OWED_MARK,
+                     (const struct text[]){ text_of("SET"), key, text_of(mark), text_of("NX") }, 4);
+        if (r == 0)
+                r = look_add(output, owed, now_ns, REDIS_OWED_STANDING, (const struct text[]){ text_of("GET"), key },
+                             2);
+        return r;
+}
+
+int redis_look_encode_revoke(struct buffer *output, struct redis_owed_queue *owed, uint64_t now_ns)
+{
+        char mark[MARK_MAX];
+
+        look_draw_mark(mark);
+        return look_add(output, owed, now_ns, REDIS_OWED_MARK,
+                        (const struct text[]){ text_of("SET"), text_of(REDIS_CERTIFICATE_KEY), text_of(mark) }, 3);
+}
+
+/* Stands for what is there: two things that differ have the same number once in 2^64 times. */
+static uint64_t look_mark(const struct redis_look *look)
+{
+        return hash_text(&(struct hash_seed){ 0 }, text_of(look->standing));
+}
+
+int redis_look_encode_certify(struct buffer *output, struct redis_owed_queue *owed, const struct redis_look *look,
+                              const uint64_t *mark, uint64_t now_ns)
+{
+        char certificate[REDIS_CERTIFICATE_MAX] = "";
+        struct text args[] = {
+                text_of("EVAL"),         text_of(redis_script_certify), text_of("1"), text_of(REDIS_CERTIFICATE_KEY),
+                text_of(look->standing), text_of(look->run_id),         { NULL, 0 },
+        };
+
+        if (!look->members[0] || !look->identity[0] || !look->standing[0])
+                return 0;
+        if (mark ? look_mark(look) != *mark : !look_stands(look, look->identity, look->former))
+                return 0;
+        look_print(look, look->identity, look->members, certificate);
+        args[6] = text_of(certificate);
+        return look_add(output, owed, now_ns, REDIS_OWED_CERTIFY, args, sizeof(args) / sizeof(args[0]));
+}
+
+/* A field of INFO; "" where it is not there or too long. */
+static void look_field(struct text info, const char *name, char *ret_field, size_t size)
+{
+        const char *end = info.data + info.len, *at = info.data, *eol;
+        size_t name_len = strlen(name), len;
+
+        ret_field[0] = '\0';
+        for (; at < end; at = eol + 1) {
+                eol = memchr(at, '\n', (size_t)(end - at));
+                if (!eol)
+                        eol = end;
+                if ((size_t)(eol - at) <= name_len || memcmp(at, name, name_len) != 0 || at[name_len] != ':')
+                        continue;
+                at += name_len + 1;
+                len = (size_t)(eol - at);
+                if (len > 0 && at[len - 1] == '\r')
+                        --len;
+                if (len < size)
+                        redis_hello_words(ret_field, size, (struct text){ at, len });
+                return;
+        }
+}
+
+static bool look_field_is(struct text info, const char *name, const char *value)
+{
+        char field[FIELD_MAX];
+
+        look_field(info, name, field, sizeof(field));
+        return strcmp(field, value) == 0;
+}
+
+/* Why a server can never vote as it is, and what to do about it; "" where it can. */
+static void look_find_fault(struct redis_look *look, struct text info)
+{
+        char mode[FIELD_MAX], role[FIELD_MAX], policy[FIELD_MAX];
+        char *why = look->unfit;
+
+        look_field(info, "redis_mode", mode, sizeof(mode));
+        look_field(info, "role", role, sizeof(role));
+        look_field(info, "maxmemory_policy", policy, sizeof(policy));
+        why[0] = '\0';
+        if (strcmp(mode, "cluster") == 0 || look_field_is(info, "cluster_enabled", "1"))
+                snprintf(why, NODE_REASON_MAX,
+                         "a part of a Redis Cluster: name independent masters (cluster-enabled no)");
+        else if (strcmp(mode, "sentinel") == 0)
+                snprintf(why, NODE_REASON_MAX, "a Sentinel: name a Redis server itself");
+        else if (!look->run_id[0] || !role[0] || !policy[0])
+                snprintf(why, NODE_REASON_MAX,
+                         "INFO says no run_id, role or maxmemory_policy: name the Redis server itself, not a proxy");
+        else if (strcmp(role, "master") != 0)
+                snprintf(why, NODE_REASON_MAX,
+                         "a replica: name an independent master, or make it one (REPLICAOF NO ONE)");
+        else if (strcmp(policy, "noeviction") != 0)
+                snprintf(why, NODE_REASON_MAX, "maxmemory-policy is %s: it may drop locks; set it to noeviction",
+                         policy);
+}
+
+static void look_note_evictions(struct redis_look *look, struct text info)
+{
+        char field[FIELD_MAX];
+        uint64_t evicted_n;
+        bool known = look->identity[0] != '\0';
+
+        look_field(info, "evicted_keys", field, sizeof(field));
+        evicted_n = strtoull(field, NULL, 10);
+        look->evicts = !look_field_is(info, "maxmemory_policy", "noeviction") || (known && evicted_n > look->evicted_n);
+        look->evicted_n = evicted_n;
+}
+
+/* True where it is the server that the connection began with. */
+static bool look_identify(struct redis_look *look, struct text info)
+{
+        char run_id[NODE_RUN_ID_MAX], history[FIELD_MAX];
+
+        look_field(info, "redis_version", look->version, sizeof(look->version));
+        look_field(info, "run_id", run_id, sizeof(run_id));
+        look_field(info, "master_replid2", history, sizeof(history));
+        if (look->identity[0] && strcmp(look->run_id, run_id) != 0)
+                return false;
+        memcpy(look->run_id, run_id, sizeof(run_id));
+        if (strspn(history, "0") == strlen(history))
+                snprintf(look->identity, sizeof(look->identity), "%s", run_id);
+        else
+                snprintf(look->identity, sizeof(look->identity), "%s+%.*s", run_id, REPLID_LEN, history);
+        return true;
+}
+
+static int look_take_info(struct redis_look *look, const struct redis_value *value, char ret_reason[NODE_REASON_MAX])
+{
+        char words[NODE_REASON_MAX / 2];
+
+        if (value->kind == REDIS_VALUE_ERROR) {
+                redis_hello_words(words, sizeof(words), value->text);
+                snprintf(look->unfit, sizeof(look->unfit),
+                         "INFO: %s; allow it (ACL: +info), and name the server itself, not a proxy", words);
+                return 0;
+        }
+        look_note_evictions(look, value->text);
+        if (!look_identify(look, value->text)) {
+                snprintf(ret_reason, NODE_REASON_MAX,
+                         "another server answers on the same connection: name the Redis server itself, not a proxy");
+                return -EPROTO;
+        }
+        look_find_fault(look, value->text);
+        look->aof = look_field_is(value->text, "aof_enabled", "1") &&
+                    look_field_is(value->text, "aof_last_write_status", "ok");
+        return 0;
+}
+
+static void look_take_config(struct redis_look *look, const struct redis_value *value)
+{
+        static const struct {
+                const char *name, *value;
+                enum look_config bit;
+        } wanted[] = { { "appendfsync", "always", CONFIG_ALWAYS },
+                       { "no-appendfsync-on-rewrite", "no", CONFIG_REWRITE },
+                       { "aof-load-truncated", "no", CONFIG_NOT_TRUNCATED } };
+        size_t i, k;
+
+        look->config_seen = true;
+        look->config_refused = value->kind == REDIS_VALUE_ERROR;
+        for (i = 1; i + 1 <= value->elements_n; i += 2)
+                for (k = 0; k < sizeof(wanted) / sizeof(wanted[0]); ++k)
+                        if (text_equal(value[i].text, text_of(wanted[k].name)) &&
+                            text_equal(value[i + 1].text, text_of(wanted[k].value)))
+                                look->config |= wanted[k].bit;
+}
+
+static void look_take_standing(struct redis_look *look, const struct redis_value *value)
+{
+        char words[NODE_REASON_MAX / 2];
+
+        look->standing[0] = '\0';
+        if (value->kind == REDIS_VALUE_ERROR) {
+                redis_hello_words(words, sizeof(words), value->text);
+                snprintf(look->trouble, sizeof(look->trouble), "cannot read " REDIS_CERTIFICATE_KEY ": %s", words);
+        } else if (value->kind == REDIS_VALUE_NIL) {
+                return;
+        } else if (value->text.len >= sizeof(look->standing) || memchr(value->text.data, '\0', value->text.len)) {
+                snprintf(look->trouble, sizeof(look->trouble), REDIS_CERTIFICATE_KEY " is not redlockd's: delete it");
+        } else {
+                memcpy(look->standing, value->text.data, value->text.len);
+                look->standing[value->text.len] = '\0';
+        }
+}
+
+static void look_take_written(char trouble[NODE_REASON_MAX], const struct redis_value *value)
+{
+        char words[NODE_REASON_MAX / 2];
+
+        trouble[0] = '\0';
+        if (value->kind != REDIS_VALUE_ERROR)
+                return;
+        redis_hello_words(words, sizeof(words), value->text);
+        snprintf(trouble, NODE_REASON_MAX, "cannot write " REDIS_CERTIFICATE_KEY ": %s", words);
+}
+
+static bool look_shape_fits(enum redis_owed_kind kind, const struct redis_value *value)
+{
+        if (value->kind == REDIS_VALUE_ERROR)
+                return true;
+        switch (kind) {
+        case REDIS_OWED_PING:
+                return value->kind == REDIS_VALUE_STATUS && text_equal(value->text, text_of("PONG"));
+        case REDIS_OWED_CONFIG:
+                return value->kind == REDIS_VALUE_ARRAY;
+        case REDIS_OWED_INFO:
+                return value->kind == REDIS_VALUE_STRING;
+        case REDIS_OWED_MARK:
+                return value->kind == REDIS_VALUE_STATUS || value->kind == REDIS_VALUE_NIL;
+        case REDIS_OWED_STANDING:
+                return value->kind == REDIS_VALUE_STRING || value->kind == REDIS_VALUE_NIL;
+        default:
+                return value->kind == REDIS_VALUE_INTEGER;
+        }
+}
+
+int redis_look_take(struct redis_look *look, enum redis_owed_kind kind, const struct redis_value *value,
+                    char ret_reason[NODE_REASON_MAX])
+{
+        static const char *const names[] = {
+                [REDIS_OWED_PING] = "PING", [REDIS_OWED_CONFIG] = "CONFIG GET", [REDIS_OWED_INFO] = "INFO",
+                [REDIS_OWED_MARK] = "SET",  [REDIS_OWED_STANDING] = "GET",      [REDIS_OWED_CERTIFY] = "EVAL",
+        };
+        char words[NODE_REASON_MAX / 2];
+        int r = 0;
+
+        if (!look_shape_fits(kind, value)) {
+                snprintf(ret_reason, NODE_REASON_MAX, "an answer of the wrong shape to %s", names[kind]);
+                return -EPROTO;
+        }
+        switch (kind) {
+        case REDIS_OWED_PING:
+                if (value->kind != REDIS_VALUE_ERROR)
+                        return 0;
+                redis_hello_words(words, sizeof(words), value->text);
+                snprintf(ret_reason, NODE_REASON_MAX, "PING: %s", words);
+                return -EPROTO;
+        case REDIS_OWED_CONFIG:
+                look_take_config(look, value);
+                return 0;
+        case REDIS_OWED_INFO:
+                r = look_take_info(look, value, ret_reason);
+                return r < 0 ? r : !look->members[0];
+        case REDIS_OWED_STANDING:
+                look_take_standing(look, value);
+                return 1;
+        default:
+                look_take_written(kind == REDIS_OWED_MARK ? look->trouble : look->certify_trouble, value);
+                return 0;
+        }
+}
+
+static const char *look_why_uncertified(const struct redis_look *look)
+{
+        size_t n = strlen(look->identity);
+
+        if (look->certify_trouble[0])
+                return look->certify_trouble;
+        if (strncmp(look->standing, MARK_PREFIX, strlen(MARK_PREFIX)) == 0)
+                return "no certificate: new, restarted or flushed; silent for the longest ttl, or until an operator "
+                       "certifies it";
+        if (strncmp(look->standing, look->identity, n) == 0 && look->standing[n] == '|')
+                return "certified for another list of nodes or another lock.maxTtl: they must be the same on every "
+                       "host";
+        return "its certificate is another server's or of an earlier run: it was restarted, replaced or rolled back";
+}
+
+/* Which certificate counts, and whether it stands. */
+static bool look_is_certified(struct redis_look *look)
+{
+        look->certificate[0] = '\0';
+        if (!look->members[0])
+                return true;
+        look_print(look, look->identity, look->members, look->certificate);
+        if (look_stands(look, look->identity, look->former))
+                memcpy(look->certificate, look->standing, sizeof(look->certificate));
+        return strcmp(look->standing, look->certificate) == 0;
+}
+
+struct node_look redis_look_judge(struct redis_look *look)
+{
+        bool durable = look->aof && look->config == CONFIG_ALL;
+        bool kept = look_stands(look, look->kept, look->members) || look_stands(look, look->kept, look->former);
+        bool certified = look_is_certified(look);
+        struct node_look judged = { .verdict = LOOK_CERTIFIED, .run_id = look->run_id, .reason = "" };
+
+        look->again = look->members[0] && look->aof && !look->config_seen && !look->config_refused;
+        look->config_seen = false;
+        look->config = 0;
+        if (look->unfit[0]) {
+                judged.verdict = LOOK_UNFIT;
+                judged.reason = look->unfit;
+        } else if (certified) {
+                look->certify_trouble[0] = '\0';
+        } else if (!look->standing[0]) {
+                judged.verdict = LOOK_UNFIT;
+                judged.reason = look->trouble[0] ? look->trouble : "cannot write " REDIS_CERTIFICATE_KEY;
+        } else {
+                judged.verdict = durable && kept ? LOOK_KEPT : LOOK_UNCERTIFIED;
+                judged.reason = look_why_uncertified(look);
+                judged.mark = look_mark(look);
+        }
+        if (judged.verdict == LOOK_CERTIFIED)
+                snprintf(look->kept, sizeof(look->kept), "%s", durable ? look->identity : "");
+        else if (judged.verdict != LOOK_KEPT && !look->again)
+                look->kept[0] = '\0';
+        return judged;
+}
+
+void redis_look_settle(struct redis_look *look)
+{
+        bool replaced = look_stands(look, look->identity, look->former);
+
+        look->former[0] = '\0';
+        if (!replaced)
+                return;
+        look_print(look, look->identity, look->members, look->certificate);
+        memcpy(look->standing, look->certificate, sizeof(look->standing));
+}
+
+bool redis_look_revokes(const struct redis_look *look)
+{
+        return look->members[0] && look->evicts && strcmp(look->standing, look->certificate) == 0;
+}
+
+bool redis_look_again(const struct redis_look *look)
+{
+        return look->again || redis_look_revokes(look);
+}
