@@ -333,6 +333,16 @@ struct client_peer client_peer(const struct client *c)
         return c->peer;
 }
 
+int client_fd(const struct client *c)
+{
+        uv_os_fd_t fd;
+        int r;
+
+        r = uv_fileno((const uv_handle_t *)&c->pipe, &fd);
+        assert(r == 0);
+        return fd;
+}
+
 struct buffer *client_output(struct client *c)
 {
         return &c->out;

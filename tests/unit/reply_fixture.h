@@ -74,6 +74,7 @@ static const struct reply_context context = {
         .started_ns = 4000 * MS + 1,
         .scope = "network",
         .malformed = 99,
+        .release_on = RELEASE_ON_EXIT,
         .limits = limits,
 };
 

@@ -45,6 +45,9 @@ void client_start(struct client *c);
 
 struct client_peer client_peer(const struct client *c);
 
+/* The connection's descriptor, to be asked about and not to be used otherwise. */
+int client_fd(const struct client *c);
+
 /* Where to append what is to be written; client_flush() writes it. */
 struct buffer *client_output(struct client *c);
 
