@@ -17,6 +17,7 @@
 #include "redlockd/net/clock.h"
 #include "redlockd/net/listener.h"
 #include "redlockd/net/log.h"
+#include "redlockd/net/process.h"
 #include "redlockd/net/signals.h"
 #include "redlockd/net/wakeup.h"
 
@@ -166,18 +167,33 @@ static void daemon_prepare_context(struct daemon *d)
         };
 }
 
-/* Each client costs a descriptor, and the soft limit is 1024 for the sake of select(2), which is not used here. */
+/*
+ * Each client costs a descriptor, two where its process is watched; and the soft limit is 1024 for the sake of
+ * select(2), which is not used here.
+ */
 static void daemon_raise_files(const struct config *config)
 {
         struct rlimit files;
+        bool exits = config->release_on == RELEASE_ON_EXIT;
+        uint64_t needed = (exits ? 2ull : 1ull) * config->limits.sessions_max + 2ull * NODES_MAX + 32;
 
         if (getrlimit(RLIMIT_NOFILE, &files) < 0)
                 return;
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
-        if (files.rlim_max < config->limits.sessions_max + 2 * NODES_MAX + 32ull)
-                log_warn("only %llu descriptors for limits.maxSessions %u", (unsigned long long)files.rlim_max,
-                         config->limits.sessions_max);
+        if (files.rlim_max < needed)
+                log_warn("only %llu descriptors for limits.maxSessions %u%s", (unsigned long long)files.rlim_max,
+                         config->limits.sessions_max, exits ? " (two each with releaseOn \"exit\")" : "");
+}
+
+/* Else every single client would be refused later. */
+static int daemon_check_kernel(const struct config *config)
+{
+        int r = config->release_on == RELEASE_ON_EXIT ? process_supported() : 0;
+
+        if (r < 0)
+                log_error("cannot start: releaseOn \"exit\": %s", process_error(r));
+        return r;
 }
 
 static int daemon_start_engine(struct daemon *d)
@@ -234,7 +250,9 @@ static int daemon_start(struct daemon *d, const char *socket)
         int r;
 
         daemon_raise_files(d->config);
-        r = daemon_start_engine(d);
+        r = daemon_check_kernel(d->config);
+        if (r >= 0)
+                r = daemon_start_engine(d);
         if (r >= 0)
                 r = daemon_start_loop(d, socket);
         if (r < 0)

@@ -18,12 +18,14 @@
 #include "redlockd/net/client.h"
 #include "redlockd/net/clock.h"
 #include "redlockd/net/log.h"
+#include "redlockd/net/process.h"
 #include "redlockd/wire/line.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define PEER_TURN_NS 1000000 /* how long one client's lines are worked on before the others have their turn */
@@ -33,6 +35,7 @@ struct peer {
         struct map_link link;
         uint64_t number;
         struct client *client;
+        struct process *process; /* releaseOn "exit"; else NULL */
         struct line_reader lines;
         uint64_t inflight_n;
         unsigned entered_n; /* callbacks of the client that are under way: they free it when they leave */
@@ -98,6 +101,7 @@ void peer_reply(struct peer *p, const struct reply *reply)
         const struct reply_context *context = pump_context(p->daemon, clock_now_ns());
 
         assert(request && request->session == p->number);
+        p->daemon->context.release_on = p->process ? RELEASE_ON_EXIT : RELEASE_ON_DISCONNECT;
         if (reply->method == METHOD_NODES || reply->method == METHOD_CERTIFY)
                 nodes_show(p->daemon);
         if (!request->notification)
@@ -143,6 +147,45 @@ static bool peer_admits(struct peer *p, const struct wire_request *parsed, struc
         return true;
 }
 
+static void peer_on_exit(void *userdata)
+{
+        struct peer *p = userdata;
+        char reason[64];
+
+        snprintf(reason, sizeof(reason), "process %d has ended", (int)client_peer(p->client).pid);
+        peer_enter(p);
+        peer_end(p, reason);
+        peer_leave(p);
+}
+
+/*
+ * From now on the end of its process ends the session, or only that of the connection does. False: it cannot, nothing
+ * has changed, and the error says why. A client that asks for it relies on it: served without, it would find out when
+ * its locks stay behind.
+ */
+static bool peer_release_on(struct peer *p, enum release_on on, struct wire_error *ret_error)
+{
+        struct rlimit files;
+        int r;
+
+        if (on == RELEASE_ON_DISCONNECT)
+                p->process = process_close(p->process);
+        if (on != RELEASE_ON_EXIT || p->process)
+                return true;
+        r = process_new(&p->process, &p->daemon->loop, client_fd(p->client), peer_on_exit, p);
+        if (r >= 0)
+                return true;
+        if (r == -ENOSYS)
+                *ret_error = (struct wire_error){ .name = ERROR_INVALID_PARAMS, .path = "releaseOn" };
+        else if (r == -EMFILE && getrlimit(RLIMIT_NOFILE, &files) == 0)
+                *ret_error = (struct wire_error){ .name = ERROR_LIMIT, .what = "descriptors", .limit = files.rlim_cur };
+        else
+                *ret_error = (struct wire_error){ .name = ERROR_INTERNAL };
+        snprintf(ret_error->message, sizeof(ret_error->message), "releaseOn \"exit\": %s", process_error(r));
+        log_warn("process %d is not watched: %s", (int)client_peer(p->client).pid, ret_error->message);
+        return false;
+}
+
 static void peer_post(struct peer *p, struct wire_request *parsed)
 {
         struct daemon *d = p->daemon;
@@ -182,7 +225,8 @@ static void peer_line(struct peer *p, struct text line)
                 return;
         }
         error = parsed.error;
-        if (error.name == ERROR_NONE && peer_admits(p, &parsed, &error))
+        if (error.name == ERROR_NONE && peer_admits(p, &parsed, &error) &&
+            peer_release_on(p, parsed.release_on, &error))
                 peer_post(p, &parsed);
         else if (!parsed.notification)
                 peer_error(p, parsed.id, &error);
@@ -236,16 +280,24 @@ static void peer_on_end(void *userdata, const char *reason)
 }
 
 /* One line that says why, then the connection is closed. */
-static void peer_refuse(struct daemon *d, struct client *client)
+static void peer_refuse(struct peer *p, const struct wire_error *error)
 {
-        uint32_t max = d->config->limits.sessions_max;
-        struct wire_error error = { .name = ERROR_LIMIT, .what = "maxSessions", .limit = max };
-
-        snprintf(error.message, sizeof(error.message), "More than %u sessions.", max);
-        log_debug("refused a client of process %d: maxSessions", (int)client_peer(client).pid);
-        if (reply_print_error(client_output(client), "null", &error) < 0)
+        log_debug("refused a client of process %d: %s", (int)client_peer(p->client).pid, error->message);
+        if (reply_print_error(client_output(p->client), "null", error) < 0)
                 log_warn("refused a client without a word: no memory");
-        client_finish(client);
+        client_finish(p->client);
+        mem_free(p);
+}
+
+static bool peer_has_place(const struct peer *p, struct wire_error *ret_error)
+{
+        uint32_t max = p->daemon->config->limits.sessions_max;
+
+        if (p->daemon->peers.n < max)
+                return true;
+        *ret_error = (struct wire_error){ .name = ERROR_LIMIT, .what = "maxSessions", .limit = max };
+        snprintf(ret_error->message, sizeof(ret_error->message), "More than %u sessions.", max);
+        return false;
 }
 
 static void peer_start(struct peer *p)
@@ -274,6 +326,7 @@ void peer_open(struct daemon *d, int fd)
                 .on_bytes = peer_on_bytes,
                 .on_end = peer_on_end,
         };
+        struct wire_error error;
         struct peer *p;
         int r;
 
@@ -285,15 +338,16 @@ void peer_open(struct daemon *d, int fd)
         }
         options.userdata = p;
         r = client_new(&p->client, fd, &options);
-        if (r < 0 || d->peers.n >= d->config->limits.sessions_max) {
-                if (r < 0)
-                        log_warn("client not taken: %s", strerror(-r));
-                else
-                        peer_refuse(d, p->client);
+        if (r < 0) {
+                log_warn("client not taken: %s", strerror(-r));
                 mem_free(p);
                 return;
         }
         p->daemon = d;
+        if (!peer_has_place(p, &error) || !peer_release_on(p, d->config->release_on, &error)) {
+                peer_refuse(p, &error);
+                return;
+        }
         p->number = ++d->last_session;
         line_init(&p->lines, d->config->limits.request_bytes_max);
         map_link(&d->peers, &p->link, peer_hash(d, p->number));
@@ -332,6 +386,7 @@ struct peer *peer_close(struct peer *p)
         p->gone = p->closed = true;
         if (p->unflushed)
                 TAILQ_REMOVE(&p->daemon->unflushed, p, unflushed_link);
+        p->process = process_close(p->process);
         map_unlink(&p->daemon->peers, &p->link);
         client_finish(p->client);
         line_deinit(&p->lines);

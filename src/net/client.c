@@ -353,6 +353,16 @@ bool client_in_group(const struct client *c, gid_t gid)
         return found;
 }
 
+int client_fd(const struct client *c)
+{
+        uv_os_fd_t fd;
+        int r;
+
+        r = uv_fileno((const uv_handle_t *)&c->pipe, &fd);
+        assert(r == 0);
+        return fd;
+}
+
 struct buffer *client_output(struct client *c)
 {
         return &c->out;

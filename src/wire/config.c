@@ -25,7 +25,14 @@
 #define READ_SIZE      4096
 #define DISTANCE_MAX   2 /* letters by which a name may differ from the one that was meant */
 
-static const char *const top_names[] = { "nodes", "lock", "listen", "redis", "limits", "access", "log", "stop" };
+static const char *const top_names[] = { "nodes",  "releaseOn", "lock", "listen", "redis",
+                                         "limits", "access",    "log",  "stop" };
+
+/* Numbers of those that are no sections. */
+enum top {
+        TOP_NODES,
+        TOP_RELEASE_ON,
+};
 
 #define TOP_N (sizeof(top_names) / sizeof(top_names[0]))
 
@@ -141,6 +148,7 @@ int config_string(const json_t *value, char **ret_string)
 int config_init(struct config *ret_config)
 {
         struct config c = {
+                .release_on = RELEASE_ON_DISCONNECT,
                 .lock = {
                         .ttl_ms = 15000,
                         .ttl_min_ms = 10,
@@ -233,6 +241,34 @@ static int check_syntax(struct config_reading *rd)
         return 0;
 }
 
+static int read_release_on(struct config_reading *rd, const struct config_member *member)
+{
+        struct text text;
+        json_t *value;
+        int r;
+
+        r = config_value(member, &value);
+        if (r < 0)
+                return r;
+        text = (struct text){ json_string_value(value), json_string_length(value) };
+        if (!release_on_parse(text, &rd->config->release_on))
+                config_complain(rd, member->at, member->name, RELEASE_ON_MUST);
+        json_decref(value);
+        return 0;
+}
+
+static int read_member(struct config_reading *rd, size_t top, const struct config_member *member)
+{
+        switch (top) {
+        case TOP_NODES:
+                return config_read_nodes(rd, member);
+        case TOP_RELEASE_ON:
+                return read_release_on(rd, member);
+        default:
+                return config_read_section(rd, member);
+        }
+}
+
 /* The members of the whole. */
 static int read_top(struct config_reading *rd, struct text whole)
 {
@@ -253,7 +289,7 @@ static int read_top(struct config_reading *rd, struct text whole)
                 if (seen & (1u << i))
                         config_complain_twice(rd, &member, member.name);
                 seen |= 1u << i;
-                r = i == 0 ? config_read_nodes(rd, &member) : config_read_section(rd, &member);
+                r = read_member(rd, i, &member);
                 if (r < 0)
                         return r;
         }

@@ -1,5 +1,5 @@
 /*
- * The words of the contract: methods and errors.
+ * The words of the contract: methods, errors, and the ends of sessions.
  */
 #include "redlockd/wire/request.h"
 
@@ -38,6 +38,11 @@ static const struct {
         [ERROR_BROKEN] = { "BROKEN", 7 },
 };
 
+static const char *const release_on_names[] = {
+        [RELEASE_ON_DISCONNECT] = "disconnect",
+        [RELEASE_ON_EXIT] = "exit",
+};
+
 const char *method_name(enum method method)
 {
         assert(method < METHODS_N);
@@ -54,4 +59,23 @@ int error_code(enum error_name error)
 {
         assert(error < ERRORS_N);
         return errors[error].code;
+}
+
+const char *release_on_name(enum release_on on)
+{
+        assert(on == RELEASE_ON_DISCONNECT || on == RELEASE_ON_EXIT);
+        return release_on_names[on];
+}
+
+bool release_on_parse(struct text text, enum release_on *ret_on)
+{
+        enum release_on on;
+
+        for (on = RELEASE_ON_DISCONNECT; on <= RELEASE_ON_EXIT; ++on) {
+                if (text_equal(text, text_of(release_on_names[on]))) {
+                        *ret_on = on;
+                        return true;
+                }
+        }
+        return false;
 }

@@ -321,10 +321,8 @@ static int read_release_on(struct params *p, const char *name, const json_t *val
 {
         struct text text = { json_string_value(value), json_string_length(value) };
 
-        if (text_equal(text, text_of("exit")))
-                return params_refuse(p, name, "\"exit\" is not supported by this version yet");
-        if (!text_equal(text, text_of("disconnect")))
-                return params_refuse(p, name, "must be \"disconnect\" or \"exit\"");
+        if (!release_on_parse(text, &p->out->release_on))
+                return params_refuse(p, name, RELEASE_ON_MUST);
         return 0;
 }
 

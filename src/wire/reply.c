@@ -127,6 +127,7 @@ static json_t *reply_hello(const struct reply_context *context, const struct rep
         r |= json_object_set_new(value, "version", codec_string(context->version));
         r |= json_object_set_new(value, "protocol", codec_number(PROTOCOL));
         r |= json_object_set_new(value, "session", codec_number(reply->session));
+        r |= json_object_set_new(value, "releaseOn", json_string(release_on_name(context->release_on)));
         r |= json_object_set_new(value, "limits", limits);
         return codec_finish(value, r);
 }

@@ -425,7 +425,7 @@ class Client:
     def call(self, method, within=DEADLINE, **params):
         return self.reply(self.send(method, **params), within)
 
-    def fails(self, name, method, **params):
+    def fails(self, name, method, /, **params):
         """Calls, and returns the error, which must have this name."""
         try:
             result = self.call(method, **params)

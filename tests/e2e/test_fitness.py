@@ -379,6 +379,14 @@ def test_the_acl_of_the_readme_is_enough_and_no_more_than_that(world):
     assert client.states("add", ["app:a", "app:b"]) == {"app:a": "acquired", "app:b": "acquired"}
     assert client.states("extend", "app:a") == {"app:a": "extended"}
     eventually(lambda: len(locks_on(nodes)) == 6)
+    other = world.daemon(url).client()  # it listens, is told, and listens no more
+    waiting = other.send("add", keys="app:b", retryCount=-1, retryDelay=3000)
+    eventually(lambda: all("redlockd:free:app:b" in node.command("PUBSUB", "CHANNELS") for node in nodes))
+    client.call("free", keys="app:b")
+    assert other.reply(waiting)["locks"][0]["state"] == "acquired"
+    other.call("free")
+    eventually(lambda: not any(node.command("PUBSUB", "CHANNELS") for node in nodes))
+    client.add("app:b")
     assert sorted(client.call("free")["freed"]) == ["app:a", "app:b"]
     eventually_empty(nodes)
     client.call("subscribe")
@@ -387,7 +395,7 @@ def test_the_acl_of_the_readme_is_enough_and_no_more_than_that(world):
     for node in nodes:
         assert node.command("ACL", "LOG") == []  # nothing was refused
         assert "name=redlockd" in node.command("CLIENT", "LIST")
-    for taken in [w for w in words if w.startswith("+") and w not in ("+client|setname", "+script|load", "+config|get")]:
+    for taken in [w for w in words if w.startswith("+") and w not in ("+client|setname", "+script|load", "+config|get", "+publish", "+subscribe", "+unsubscribe")]:
         works_without(world, words, taken)
 
 

@@ -460,9 +460,6 @@ def test_subscribe_answers_with_the_map(client):
 # --- what has an issue of its own -------------------------------------------------------------------------------------
 
 
-def test_release_on_exit_is_refused_in_this_version(client):
-    assert client.fails("INVALID_PARAMS", "hello", releaseOn="exit").data["path"] == "releaseOn"
-    assert client.call("hello", releaseOn="disconnect")["session"] > 0
 
 
 def test_their_defaults_may_be_written_out(client):
@@ -474,7 +471,7 @@ def test_their_defaults_may_be_written_out(client):
 
 def test_hello_introduces_both(client):
     result = client.call("hello", name="n" * 64)
-    assert {"server", "version", "protocol", "session", "limits"} <= set(result)
+    assert {"server", "version", "protocol", "session", "releaseOn", "limits"} <= set(result)
     assert result["limits"]["maxRequestBytes"] == 65536
     (session,) = [s for s in client.call("sessions")["sessions"] if s["session"] == result["session"]]
     assert session["name"] == "n" * 64

@@ -75,6 +75,7 @@ static const struct reply_context context = {
         .scope = "network",
         .restart_quarantine = true,
         .malformed = 99,
+        .release_on = RELEASE_ON_EXIT,
         .limits = limits,
 };
 

@@ -12,6 +12,7 @@ START_TEST(an_empty_object_is_all_defaults)
         ck_assert_uint_eq(c.nodes_n, 1);
         ck_assert_str_eq(c.nodes[0].name, "memory");
         ck_assert_int_eq(c.nodes[0].address.kind, ADDRESS_MEMORY);
+        ck_assert_int_eq(c.release_on, RELEASE_ON_DISCONNECT);
         ck_assert_uint_eq(c.lock.ttl_ms, 15000);
         ck_assert_uint_eq(c.lock.ttl_min_ms, 10);
         ck_assert_uint_eq(c.lock.ttl_max_ms, 60000);
@@ -53,8 +54,9 @@ START_TEST(every_setting_reaches_its_place)
                      "\"maxInFlight\":304,\"maxKeysPerRequest\":35,\"maxKeyBytes\":306,"
                      "\"maxLocksPerSession\":307},"
                      "\"access\":{\"adminGroups\":[\"wheel\"],\"rules\":[]},"
-                     "\"log\":{\"level\":\"debug\"},\"stop\":{\"grace\":401}}");
+                     "\"log\":{\"level\":\"debug\"},\"stop\":{\"grace\":401},\"releaseOn\":\"exit\"}");
 
+        ck_assert_int_eq(c.release_on, RELEASE_ON_EXIT);
         ck_assert_uint_eq(c.lock.ttl_ms, 101);
         ck_assert_uint_eq(c.lock.ttl_min_ms, 100);
         ck_assert_uint_eq(c.lock.ttl_max_ms, 102);
@@ -317,6 +319,25 @@ START_TEST(rules_are_refused_and_not_ignored)
 }
 END_TEST
 
+START_TEST(release_on_is_one_of_two_words)
+{
+        static const char *const bad[] = { "\"Exit\"", "\"\"",       "\"exit\\u0000\"",     "null", "true", "5",
+                                           "{}",       "[\"exit\"]", "99999999999999999999" };
+        struct config c = good("{\"releaseOn\":\"disconnect\"}");
+        char json[100];
+
+        ck_assert_int_eq(c.release_on, RELEASE_ON_DISCONNECT);
+        config_deinit(&c);
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); ++i) {
+                snprintf(json, sizeof(json), "{\n \"releaseOn\": %s}", bad[i]);
+                check_errors(json, "f:2:2: releaseOn: must be \"disconnect\" or \"exit\"\n");
+        }
+        check_errors("{\"releaseOn\":\"exit\",\"releaseOn\":\"exit\"}", "f:1:21: releaseOn: given twice\n");
+        check_errors("{\"releaseon\":\"exit\"}", "f:1:2: releaseon: unknown name (did you mean releaseOn?)\n");
+        check_errors("{\"lock\":{\"releaseOn\":\"exit\"}}", "f:1:10: lock.releaseOn: unknown name\n");
+}
+END_TEST
+
 START_TEST(bounds_are_in_order)
 {
         check_errors("{\"lock\":{\"ttl\":9}}", "f:1:10: lock.ttl: must not be less than lock.minTtl (10)\n");
@@ -342,6 +363,7 @@ END_TEST
 START_TEST(without_memory_nothing_is_left)
 {
         const char *json = "{\"nodes\":[\"redis://u:p@a:1\",{\"url\":\"unix:///r\",\"name\":\"b\"}],"
+                           "\"releaseOn\":\"exit\","
                            "\"lock\":{\"keyPrefix\":\"a prefix longer than a token\"},\"listen\":{\"group\":\"g\"}}";
         static struct errors errors;
         struct config c;
@@ -376,5 +398,5 @@ UNIT_MAIN("config", an_empty_object_is_all_defaults, every_setting_reaches_its_p
           all_errors_are_told_in_their_order, a_name_given_twice_is_an_error,
           names_are_shown_without_control_characters, a_long_name_is_cut, the_whole_is_an_object,
           numbers_have_their_ranges, values_have_their_types, a_number_that_no_integer_holds_is_refused_at_its_place,
-          strings_have_their_lengths, rules_are_refused_and_not_ignored, bounds_are_in_order,
-          a_bound_that_was_refused_is_not_compared, without_memory_nothing_is_left)
+          strings_have_their_lengths, rules_are_refused_and_not_ignored, release_on_is_one_of_two_words,
+          bounds_are_in_order, a_bound_that_was_refused_is_not_compared, without_memory_nothing_is_left)

@@ -252,7 +252,6 @@ START_TEST(what_a_lock_may_be_given)
                  "\"lockDelay\":7}}");
         ck_assert(r.request.auto_extend && r.request.max_hold_ms == 86400000 && r.request.lock_delay_ms == 7);
         wire_request_deinit(&r);
-        check_params("hello", "{\"releaseOn\":\"exit\"}", "releaseOn");
 }
 END_TEST
 
@@ -329,8 +328,27 @@ START_TEST(hello_takes_a_short_name)
         check_params("hello", inner, "name");
         check_params("hello", "{\"name\":7}", "name");
         check_params("hello", "{\"name\":\"a\\u0000\"}", "name");
+}
+END_TEST
+
+START_TEST(hello_says_what_ends_the_session)
+{
+        struct wire_request r = good("{\"method\":\"hello\",\"params\":{\"releaseOn\":\"exit\"}}");
+
+        ck_assert_int_eq(r.release_on, RELEASE_ON_EXIT);
+        wire_request_deinit(&r);
+        r = good("{\"method\":\"hello\",\"params\":{\"releaseOn\":\"disconnect\"}}");
+        ck_assert_int_eq(r.release_on, RELEASE_ON_DISCONNECT);
+        wire_request_deinit(&r);
+        r = good("{\"method\":\"hello\",\"params\":{\"name\":\"me\"}}");
+        ck_assert_int_eq(r.release_on, RELEASE_ON_SAME);
+        wire_request_deinit(&r);
         check_params("hello", "{\"releaseOn\":\"Disconnect\"}", "releaseOn");
+        check_params("hello", "{\"releaseOn\":\"exit\\u0000\"}", "releaseOn");
+        check_params("hello", "{\"releaseOn\":\"\"}", "releaseOn");
         check_params("hello", "{\"releaseOn\":true}", "releaseOn");
+        check_params("hello", "{\"releaseOn\":null}", "releaseOn");
+        check_params("add", "{\"keys\":\"a\",\"releaseOn\":\"exit\"}", "releaseOn");
 }
 END_TEST
 
@@ -373,5 +391,5 @@ UNIT_MAIN("params", params_are_an_object, a_member_of_another_method_is_unknown,
           a_number_is_an_integer, a_number_that_no_integer_holds_is_refused_at_its_place,
           wait_alone_lifts_the_retry_count, wait_zero_is_one_try, what_a_lock_may_be_given,
           what_a_lock_may_be_given_has_its_types_and_ranges, strict_is_a_bool, cancel_names_an_id_as_requests_do,
-          subscribe_takes_names_of_events, hello_takes_a_short_name, certify_names_a_node,
-          long_names_are_cut_between_characters)
+          subscribe_takes_names_of_events, hello_takes_a_short_name, hello_says_what_ends_the_session,
+          certify_names_a_node, long_names_are_cut_between_characters)

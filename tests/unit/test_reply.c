@@ -74,8 +74,10 @@ START_TEST(hello_names_the_server_and_its_limits)
 {
         struct reply reply = { .method = METHOD_HELLO, .session = 5 };
 
-        check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"server\":\"redlockd\",\"version\":\"0.1.0\","
-                            "\"protocol\":1,\"session\":5,\"limits\":{\"maxKeys\":64,\"maxTtl\":60000}}}");
+        check_reply(
+                &reply,
+                "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"server\":\"redlockd\",\"version\":\"0.1.0\","
+                "\"protocol\":1,\"session\":5,\"releaseOn\":\"exit\",\"limits\":{\"maxKeys\":64,\"maxTtl\":60000}}}");
 }
 END_TEST
 

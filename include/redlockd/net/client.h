@@ -47,6 +47,8 @@ struct client_peer client_peer(const struct client *c);
 
 /* Whether the peer was in this group when it connected, supplementary groups included. */
 bool client_in_group(const struct client *c, gid_t gid);
+/* The connection's descriptor, to be asked about and not to be used otherwise. */
+int client_fd(const struct client *c);
 
 /* Where to append what is to be written; client_flush() writes it. */
 struct buffer *client_output(struct client *c);

@@ -6,6 +6,7 @@
  */
 #include "redlockd/base/address.h"
 #include "redlockd/base/text.h"
+#include "redlockd/wire/request.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -18,6 +19,7 @@ struct config_node {
 struct config {
         struct config_node *nodes; /* never empty: `memory:` where none is named */
         unsigned nodes_n;
+        enum release_on release_on; /* what sessions start with */
         struct {
                 uint32_t ttl_ms, ttl_min_ms, ttl_max_ms;
                 double drift_factor;

@@ -23,6 +23,19 @@ struct request_rules {
 #define REQUEST_WAIT_MAX_MS     2592000000 /* wait: 30 days */
 #define REQUEST_ID_BYTES_MAX    256        /* of an id's JSON text */
 
+/* Which ends of its peer end a session, beside reset and the daemon's own reasons. */
+enum release_on {
+        RELEASE_ON_SAME,       /* hello: not named, left as it is */
+        RELEASE_ON_DISCONNECT, /* the end of the connection */
+        RELEASE_ON_EXIT,       /* also the end of the process that connected, whoever else has the connection open */
+};
+
+#define RELEASE_ON_MUST "must be \"disconnect\" or \"exit\"" /* what is said of any other text */
+
+/* Returns false for a text that is neither of the two names. */
+bool release_on_parse(struct text text, enum release_on *ret_on);
+const char *release_on_name(enum release_on on);
+
 /* What is wrong with a line; also used for errors that are found before there is a line. */
 struct wire_error {
         enum error_name name; /* ERROR_NONE: nothing */
@@ -39,6 +52,7 @@ struct wire_request {
         const char *id;        /* JSON text of the id: `17`, `"abc"`; "null" where there is none that can be read */
         const char *cancel_id; /* cancel: JSON text of the id that is meant, else NULL */
         struct text node_name; /* certify: request.node is left 0 for the caller to set */
+        enum release_on release_on; /* hello */
         struct wire_error error;
         /* private: */
         void *document;
