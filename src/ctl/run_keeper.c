@@ -12,7 +12,7 @@
  *
  *      told                                    SIGTERM                   SIGKILL             end
  *      |---------------------------------------|-------------------------|-------------------|
- *      0                          grace (ttl/4 at most)          keep_margin_ns()
+ *      0                          grace (ttl/6 at most)          keep_margin_ns()
  *
  * So the command is gone before anybody else may hold the lock, whatever became of the daemon. With the command goes
  * all that it started: the keeper is a subreaper, below which everything stays, and nobody is left when it has no
@@ -38,7 +38,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEEPER_TERM_PART      4 /* of the ttl: the longest grace before its end */
+#define KEEPER_TERM_PART      6 /* of the ttl: the longest grace before its end */
 #define KEEPER_KILL_AGAIN_NS  (10 * NS_PER_MS)
 #define KEEPER_NOT_EXECUTABLE 126
 #define KEEPER_NOT_FOUND      127

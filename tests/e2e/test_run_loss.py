@@ -49,6 +49,8 @@ class Run:
             os.kill(pid, signal.SIGKILL)
         for fd in self.tree:
             os.close(fd)
+        self.process.stdout.close()
+        self.process.stderr.close()
 
 
 @pytest.fixture
@@ -205,6 +207,19 @@ def test_a_command_that_ends_in_time_after_the_daemon_hung_is_no_loss(world, mem
     assert now_ms() - start < 1000 + LATE  # KEEP_FREE_MS, and not more
 
 
+def test_a_signal_that_comes_when_the_command_has_ended_changes_nothing(world, memory):
+    """The keeper frees the lock, which a hanging daemon does not answer, and listens to nobody any more."""
+    r = Run(world, memory.path, "k", "-t", "60000", command=("sh", "-c", "echo ready; read line; exit 6"),
+            stdin=subprocess.PIPE)
+    assert r.process.stdout.readline() == b"ready\n"
+    stop_daemon(memory)
+    keeper = r.keeper()
+    r.process.stdin.close()
+    eventually(lambda: not open(f"/proc/{keeper}/task/{keeper}/children").read().split())
+    r.process.send_signal(signal.SIGUSR1)
+    assert r.process.wait(DEADLINE) == 6 and r.process.stderr.read() == b""
+
+
 def test_a_daemon_that_stops_lets_the_command_finish_within_its_grace(world):
     daemon = world.daemon(stop={"grace": int(10000 * SLOW)})
     r = Run(world, daemon.path, "k", command=("sh", "-c", "echo ready; read line; exit 5"), stdin=subprocess.PIPE)
@@ -299,7 +314,8 @@ def test_no_command_is_ever_seen_running_past_its_validity(world, pair):
         other.call("free")
         for r in runs:
             r.process.send_signal(signal.SIGCONT)
-            assert r.process.wait(DEADLINE) in (123, -signal.SIGKILL)
+            status = r.process.wait(DEADLINE)
+            assert status in (123, -signal.SIGKILL), r.process.stderr.read()
             r.close()
         if fault is stop_daemon:
             first.process.send_signal(signal.SIGCONT)
