@@ -110,8 +110,9 @@ def test_what_a_command_that_was_killed_leaves_behind_goes_before_the_lock(run, 
 
 
 def test_what_a_command_that_exits_leaves_behind_is_left_alone(world, memory, client):
-    command = ("sh", "-c", "echo $$; sleep 1000 >&- & echo $!; exit 3")
-    r = world.keep(Run(world, memory.path, "k", command=command).started())
+    command = ("sh", "-c", "echo $$; sleep 1000 >&- & echo $!; read line; exit 3")
+    r = world.keep(Run(world, memory.path, "k", command=command, stdin=subprocess.PIPE).started())
+    r.process.stdin.close()
     assert r.process.wait(DEADLINE) == 3
     assert r.alive() == [r.pids[1]]
     assert client.states("add", "k", wait=0) == {"k": "acquired"}
@@ -186,8 +187,9 @@ def test_on_lost_kill_does_not_ask(world, memory):
 
 
 def test_on_lost_warn_only_says_so_and_run_ends_with_123(world, memory):
-    r = Run(world, memory.path, "k", "--on-lost=warn", "-t", "300", command=("cat",), stdin=subprocess.PIPE)
-    eventually(lambda: memory.client().call("locks")["locks"])
+    r = Run(world, memory.path, "k", "--on-lost=warn", "-t", "300", command=("sh", "-c", "echo ready; exec cat"),
+            stdin=subprocess.PIPE)
+    assert r.process.stdout.readline() == b"ready\n"
     memory.kill()
     assert b"the daemon is gone" in r.process.stderr.readline()
     r.process.stdin.write(b"still here\n")
