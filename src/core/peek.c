@@ -11,7 +11,7 @@
 
 #include "redlockd/base/mem.h"
 #include "redlockd/core/call.h"
-#include "redlockd/core/lock.h"
+#include "redlockd/core/lease.h"
 #include "redlockd/core/resource.h"
 
 #include <errno.h>
@@ -37,10 +37,10 @@ int peek_begin(struct engine *e, struct call *c, struct text key)
         }
         p->call = c;
         p->id = ++e->round_id;
-        p->to_send = e->nodes_up;
+        p->to_send = e->nodes_linked;
         p->sent_ns = e->now_ns;
-        if (p->resource->holder && p->resource->holder->state == LOCK_HELD)
-                memcpy(p->value, p->resource->holder->value, sizeof(p->value));
+        if (p->resource->lease)
+                memcpy(p->value, p->resource->lease->value, sizeof(p->value));
         for (node = 0; node < e->options.nodes_n; ++node)
                 p->seen[node].vote = p->to_send & UINT32_C(1) << node ? VOTE_TIMEOUT : VOTE_DOWN;
         TAILQ_INSERT_TAIL(&e->peeks, p, entry);

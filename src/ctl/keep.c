@@ -23,7 +23,7 @@
 #define KEEP_ASK_PART    3  /* asked again when this part of the ttl has passed */
 #define KEEP_AGAIN_PART  10 /* after an answer that brought nothing */
 #define KEEP_AGAIN_MS    10 /* but not sooner */
-#define KEEP_MARGIN_PART 10
+#define KEEP_MARGIN_PART 5
 #define KEEP_MARGIN_MIN  (10 * NS_PER_MS)
 #define KEEP_MARGIN_MAX  (500 * NS_PER_MS)
 

@@ -96,8 +96,14 @@ static void run_on_signals(struct run *run)
 static void run_on_words(struct run *run)
 {
         struct run_word word;
+        ssize_t n;
 
-        while (recv(run->channel, &word, sizeof(word), MSG_DONTWAIT) == (ssize_t)sizeof(word)) {
+        for (;;) {
+                n = recv(run->channel, &word, sizeof(word), MSG_DONTWAIT);
+                if (n < 0 && errno == ECONNRESET)
+                        continue; /* it has ended without reading our last word; what it said before is still there */
+                if (n != (ssize_t)sizeof(word))
+                        return;
                 if (word.kind == RUN_ENDED)
                         run->ended = word;
                 else if (word.kind == RUN_STOPPED)
@@ -141,8 +147,9 @@ static int run_forward(struct run *run)
         bool gone;
 
         for (;;) {
-                gone = run_keeper_gone(run); /* looked at first: what it said before its end is read after it */
                 run_on_signals(run);
+                /* After its SIGCHLD may have been read, and before the last that it said is. */
+                gone = run_keeper_gone(run);
                 run_on_words(run);
                 if (gone)
                         return run->ended.kind == RUN_ENDED ? run_exit_code(run) : run_orphaned();

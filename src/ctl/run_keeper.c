@@ -12,7 +12,7 @@
  *
  *      told                                    SIGTERM                   SIGKILL             end
  *      |---------------------------------------|-------------------------|-------------------|
- *      0                          grace (ttl/4 at most)          keep_margin_ns()
+ *      0                          grace (ttl/6 at most)          keep_margin_ns()
  *
  * So the command is gone before anybody else may hold the lock, whatever became of the daemon. With the command goes
  * all that it started: the keeper is a subreaper, below which everything stays, and nobody is left when it has no
@@ -38,8 +38,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEEPER_TERM_PART      4 /* of the ttl: the longest grace before its end */
-#define KEEPER_KILL_AGAIN_NS  (10 * NS_PER_MS)
+#define KEEPER_TERM_PART      6         /* of the ttl: the longest grace before its end */
+#define KEEPER_AGAIN_MIN_NS   NS_PER_MS /* SIGKILL once more, to whom it missed; doubles up to ... */
+#define KEEPER_AGAIN_MAX_NS   (100 * NS_PER_MS)
 #define KEEPER_NOT_EXECUTABLE 126
 #define KEEPER_NOT_FOUND      127
 
@@ -65,6 +66,7 @@ struct keeper {
         bool stopped;
         int status;
         uint64_t kill_at_ns;
+        uint64_t again_ns;
 };
 
 static uint64_t keeper_grace_ns(const struct keeper *k)
@@ -251,7 +253,11 @@ static void keeper_on_time(struct keeper *k)
         if (!k->ended)
                 kill(k->command, SIGKILL); /* that takes no time */
         tree_signal(getpid(), SIGKILL);
-        k->kill_at_ns = now_ns + KEEPER_KILL_AGAIN_NS;
+        /* Who came to us while the tree was walked may have been missed. */
+        k->again_ns = k->again_ns == 0 ? KEEPER_AGAIN_MIN_NS : k->again_ns * 2;
+        if (k->again_ns > KEEPER_AGAIN_MAX_NS)
+                k->again_ns = KEEPER_AGAIN_MAX_NS;
+        k->kill_at_ns = now_ns + k->again_ns;
 }
 
 static void keeper_set_timer(const struct keeper *k)

@@ -49,6 +49,8 @@ class Run:
             os.kill(pid, signal.SIGKILL)
         for fd in self.tree:
             os.close(fd)
+        self.process.stdout.close()
+        self.process.stderr.close()
 
 
 @pytest.fixture
@@ -108,8 +110,9 @@ def test_what_a_command_that_was_killed_leaves_behind_goes_before_the_lock(run, 
 
 
 def test_what_a_command_that_exits_leaves_behind_is_left_alone(world, memory, client):
-    command = ("sh", "-c", "echo $$; sleep 1000 >&- & echo $!; exit 3")
-    r = world.keep(Run(world, memory.path, "k", command=command).started())
+    command = ("sh", "-c", "echo $$; sleep 1000 >&- & echo $!; read line; exit 3")
+    r = world.keep(Run(world, memory.path, "k", command=command, stdin=subprocess.PIPE).started())
+    r.process.stdin.close()
     assert r.process.wait(DEADLINE) == 3
     assert r.alive() == [r.pids[1]]
     assert client.states("add", "k", wait=0) == {"k": "acquired"}
@@ -184,8 +187,9 @@ def test_on_lost_kill_does_not_ask(world, memory):
 
 
 def test_on_lost_warn_only_says_so_and_run_ends_with_123(world, memory):
-    r = Run(world, memory.path, "k", "--on-lost=warn", "-t", "300", command=("cat",), stdin=subprocess.PIPE)
-    eventually(lambda: memory.client().call("locks")["locks"])
+    r = Run(world, memory.path, "k", "--on-lost=warn", "-t", "300", command=("sh", "-c", "echo ready; exec cat"),
+            stdin=subprocess.PIPE)
+    assert r.process.stdout.readline() == b"ready\n"
     memory.kill()
     assert b"the daemon is gone" in r.process.stderr.readline()
     r.process.stdin.write(b"still here\n")
@@ -203,6 +207,19 @@ def test_a_command_that_ends_in_time_after_the_daemon_hung_is_no_loss(world, mem
     r.process.stdin.close()
     assert r.process.wait(DEADLINE) == 6
     assert now_ms() - start < 1000 + LATE  # KEEP_FREE_MS, and not more
+
+
+def test_a_signal_that_comes_when_the_command_has_ended_changes_nothing(world, memory):
+    """The keeper frees the lock, which a hanging daemon does not answer, and listens to nobody any more."""
+    r = Run(world, memory.path, "k", "-t", "60000", command=("sh", "-c", "echo ready; read line; exit 6"),
+            stdin=subprocess.PIPE)
+    assert r.process.stdout.readline() == b"ready\n"
+    stop_daemon(memory)
+    keeper = r.keeper()
+    r.process.stdin.close()
+    eventually(lambda: not open(f"/proc/{keeper}/task/{keeper}/children").read().split())
+    r.process.send_signal(signal.SIGUSR1)
+    assert r.process.wait(DEADLINE) == 6 and r.process.stderr.read() == b""
 
 
 def test_a_daemon_that_stops_lets_the_command_finish_within_its_grace(world):
@@ -299,7 +316,8 @@ def test_no_command_is_ever_seen_running_past_its_validity(world, pair):
         other.call("free")
         for r in runs:
             r.process.send_signal(signal.SIGCONT)
-            assert r.process.wait(DEADLINE) in (123, -signal.SIGKILL)
+            status = r.process.wait(DEADLINE)
+            assert status in (123, -signal.SIGKILL), r.process.stderr.read()
             r.close()
         if fault is stop_daemon:
             first.process.send_signal(signal.SIGCONT)

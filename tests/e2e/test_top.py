@@ -1,5 +1,6 @@
 """redlockctl top on screens of several sizes, in tmux; and top -b."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -12,10 +13,12 @@ CLEAN = {k: v for k, v in os.environ.items() if k not in ("TMUX", "NO_COLOR")}
 
 
 class Screen:
-    """A terminal of tmux's, with one program on it."""
+    """A terminal of tmux's, with one program on it; each has a server of its own."""
+
+    servers = itertools.count()
 
     def __init__(self, directory, argv, columns, rows):
-        self.tmux = ["tmux", "-L", f"redlockd-{os.getpid()}", "-f", "/dev/null"]
+        self.tmux = ["tmux", "-L", f"redlockd-{os.getpid()}-{next(self.servers)}", "-f", "/dev/null"]
         line = " ".join(f"'{a}'" for a in argv)
         env = {**CLEAN, "TERM": "screen", "LC_ALL": "C.UTF-8", "TMUX_TMPDIR": str(directory)}
         self.env = env

@@ -127,6 +127,10 @@ static void ask_something(struct life *l)
         } else if (what < 96) {
                 r.method = METHOD_SUBSCRIBE;
                 r.events = 1 + (unsigned)draw(l, 15);
+        } else if (what < 98) {
+                r.method = chance(l, 500) ? METHOD_WHY : METHOD_BREAK;
+                pick_keys(l, keys);
+                r.keys_n = 1;
         } else {
                 r.method = METHOD_HELLO + (unsigned)draw(l, METHOD_CERTIFY - METHOD_HELLO);
         }

@@ -247,6 +247,7 @@ static void watch_on_request(void *userdata, const struct request *r)
                              .delay_ms = r->lock_delay_ms };
         ++w->counts.requests;
         check_deadlock(w);
+        /* An administrator's requests, and looks, stand in no line. */
         for (i = 0; i < r->keys_n && r->method <= METHOD_RESET; ++i)
                 a->keys |= 1u << watch_number(r->keys[i]);
         if (r->method == METHOD_BREAK)
@@ -497,6 +498,9 @@ static void watch_on_reply(void *userdata, const struct reply *r)
         if (r->error == ERROR_NONE && (a->method == METHOD_ADD || a->method == METHOD_EXTEND))
                 for (i = 0; i < r->items_n; ++i)
                         watch_granted(w, r, a, &r->items[i]);
+        /* An administrator knows what he does to its holder, who may not have subscribed. */
+        if (r->error == ERROR_NONE && a->method == METHOD_BREAK)
+                w->beliefs[watch_number(r->items[0].key)].session = 0;
 }
 
 static void watch_on_notice(void *userdata, const struct notice *n)
