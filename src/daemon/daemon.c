@@ -59,6 +59,7 @@ static void daemon_close(struct daemon *d)
         d->wakeup = wakeup_close(d->wakeup);
         d->signals = signals_close(d->signals);
         d->listener = listener_close(d->listener);
+        service_close(d);
         uv_close((uv_handle_t *)&d->flush, NULL);
         uv_close((uv_handle_t *)&d->patience, NULL);
 }
@@ -106,6 +107,7 @@ static void daemon_drain(struct daemon *d)
         d->listener = listener_close(d->listener);
         uv_timer_start(&d->patience, daemon_patience_cb, d->config->stop.grace_ms, 0);
         pump_post(d, &event);
+        service_stopping(d);
 }
 
 static void daemon_on_signal(void *userdata, int signum)
@@ -200,6 +202,7 @@ static int daemon_start_loop(struct daemon *d, const char *socket)
 {
         struct listener_options options = {
                 .loop = &d->loop,
+                .fd = d->service.activation.clients,
                 .path = socket,
                 .mode = d->config->listen.mode,
                 .group = d->config->listen.group,
@@ -216,18 +219,37 @@ static int daemon_start_loop(struct daemon *d, const char *socket)
                 log_error("cannot start: %s", strerror(-r));
                 return r;
         }
+        d->service.activation.clients = -1; /* the listener's from now on */
         r = listener_new(&d->listener, &options, error);
         if (r < 0)
                 log_error("%s", error);
         return r;
 }
 
+/* Where clients connect, and what their locks are worth. */
+static void daemon_say_hello(const struct daemon *d, const char *socket, bool activated)
+{
+        const char *from = activated ? "handed over by the service manager" : socket;
+
+        if (nodes_local(d))
+                log_info("redlockd " REDLOCKD_VERSION ": scope host (memory: locks between the processes of this host "
+                         "only), socket %s",
+                         from);
+        else
+                log_info("redlockd " REDLOCKD_VERSION ": scope network, %u nodes, quorum %u, socket %s", d->nodes.n,
+                         d->nodes.n / 2 + 1, from);
+}
+
 static int daemon_start(struct daemon *d, const char *socket)
 {
+        bool activated;
         int r;
 
         daemon_raise_files(d->config);
-        r = daemon_start_engine(d);
+        r = service_init(d);
+        activated = d->service.activation.clients >= 0;
+        if (r >= 0)
+                r = daemon_start_engine(d);
         if (r >= 0)
                 r = daemon_start_loop(d, socket);
         if (r < 0)
@@ -235,14 +257,9 @@ static int daemon_start(struct daemon *d, const char *socket)
         daemon_prepare_rules(d);
         daemon_prepare_context(d);
         daemon_move(d, DAEMON_RUNNING);
-        if (nodes_local(d))
-                log_info("redlockd " REDLOCKD_VERSION ": scope host (memory: locks between the processes of this host "
-                         "only), socket %s",
-                         socket);
-        else
-                log_info("redlockd " REDLOCKD_VERSION ": scope network, %u nodes, quorum %u, socket %s", d->nodes.n,
-                         d->nodes.n / 2 + 1, socket);
+        daemon_say_hello(d, socket, activated);
         nodes_start(d);
+        service_ready(d);
         return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "redlockd/core/engine.h"
 #include "redlockd/daemon/inflight.h"
 #include "redlockd/daemon/nodes.h"
+#include "redlockd/daemon/service.h"
 #include "redlockd/net/entropy.h"
 #include "redlockd/wire/config.h"
 #include "redlockd/wire/reply.h"
@@ -41,6 +42,7 @@ struct daemon {
         struct signals *signals;
         struct listener *listener;
         struct nodes nodes;
+        struct service service;
 
         /* The pump's. */
         bool stepping;                /* inside engine_step(): nothing may be posted */
@@ -59,8 +61,8 @@ struct daemon {
 };
 
 /*
- * Runs a broker that listens at `socket` until it has been told to stop and has drained. Returns 0, or negative errno
- * when it could not start; what went wrong is in the log then.
+ * Runs a broker that listens at `socket`, or at the socket that the service manager hands over, until it has been told
+ * to stop and has drained. Returns 0, or negative errno when it could not start; what went wrong is in the log then.
  */
 int daemon_run(const struct config *config, const char *socket);
 
