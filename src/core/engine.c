@@ -14,6 +14,7 @@
 #include "redlockd/base/mem.h"
 #include "redlockd/core/call.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/members.h"
 #include "redlockd/core/release.h"
 #include "redlockd/core/resource.h"
 #include "redlockd/core/round.h"
@@ -42,6 +43,7 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
         if (!e)
                 return -ENOMEM;
         e->options = *options;
+        e->members = (UINT32_C(1) << options->nodes_n) - 1;
         options->random(options->random_userdata, &e->seed, sizeof(e->seed));
         TAILQ_INIT(&e->outbox);
         TAILQ_INIT(&e->ready);
@@ -161,6 +163,8 @@ static void engine_on_node(struct engine *e, const struct event *ev)
         } else {
                 e->nodes_up &= ~bit;
         }
+        if (!(e->members & bit))
+                return; /* on its way out: nobody counts on it */
         TAILQ_FOREACH (s, &e->sessions_in_order, in_order) {
                 session_notify_node(e, s, node);
         }
@@ -220,6 +224,9 @@ static void engine_on_event(struct engine *e, const struct event *ev)
                 engine_on_answer(e, ev);
                 break;
         case EVENT_TICK:
+                break;
+        case EVENT_CONFIGURE:
+                members_on_configure(e, ev);
                 break;
         case EVENT_DRAIN:
                 engine_on_drain(e);

@@ -5,6 +5,7 @@
 
 #include "redlockd/core/call.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/members.h"
 #include "redlockd/core/session.h"
 
 #include <assert.h>
@@ -25,9 +26,10 @@ void inspect_status(const struct engine *e, struct inspect_status *ret_status)
 {
         struct session *s;
 
-        *ret_status = (struct inspect_status){ .nodes_n = e->options.nodes_n,
-                                               .nodes_up_n = (unsigned)__builtin_popcount(e->nodes_up),
-                                               .quorum = quorum_of(e->options.nodes_n),
+        *ret_status = (struct inspect_status){ .members = e->members,
+                                               .nodes_n = (unsigned)__builtin_popcount(e->members),
+                                               .nodes_up_n = (unsigned)__builtin_popcount(members_up(e)),
+                                               .quorum = members_quorum(e),
                                                .sessions_n = e->sessions.n,
                                                .locks_n = e->held_n,
                                                .draining = e->draining,

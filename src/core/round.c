@@ -59,8 +59,10 @@ int round_new(struct engine *e, enum command_kind kind, struct lock *const *item
         r->items_n = items_n;
         for (i = 0; i < items_n; ++i)
                 r->items[i] = lock_ref(items[i]);
-        quorum_init(&r->ballot, e->options.nodes_n);
+        quorum_init_members(&r->ballot, e->members);
         for (i = 0; i < e->options.nodes_n; ++i) {
+                if (!(e->members & bit_of(i)))
+                        continue;
                 r->votes[i] = VOTE_PENDING;
                 if (nodes & bit_of(i))
                         continue;
@@ -234,7 +236,7 @@ void round_on_answer(struct engine *e, struct round *r, unsigned node, const str
                 round_note_take(e, r, node, answer->verdict);
         else
                 round_note_release(r, node, answer->verdict);
-        if (!r->decided) {
+        if (!r->decided && r->ballot.members & bit_of(node)) {
                 quorum_vote(&r->ballot, node, answer->verdict == ANSWER_GRANTED);
                 r->votes[node] = votes[answer->verdict];
                 if (answer->verdict == ANSWER_HELD)

@@ -11,6 +11,7 @@
  */
 #include "redlockd/core/call.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/members.h"
 #include "redlockd/core/release.h"
 #include "redlockd/core/round.h"
 #include "redlockd/core/session.h"
@@ -156,10 +157,12 @@ static bool take_mark_no_quorum(struct engine *e, struct call *c)
 {
         unsigned node;
 
-        if ((unsigned)__builtin_popcount(e->nodes_up) >= quorum_of(e->options.nodes_n))
+        if ((unsigned)__builtin_popcount(members_up(e)) >= members_quorum(e))
                 return false;
         for (node = 0; node < e->options.nodes_n; ++node)
-                c->votes[node] = e->nodes_up & UINT32_C(1) << node ? VOTE_PENDING : VOTE_DOWN;
+                c->votes[node] = !(e->members & UINT32_C(1) << node) ? VOTE_NONE
+                                 : e->nodes_up & UINT32_C(1) << node ? VOTE_PENDING
+                                                                     : VOTE_DOWN;
         return true;
 }
 
@@ -212,7 +215,7 @@ static int take_start(struct engine *e, struct call *c)
         for (i = 0; i < c->claims_n && c->method == METHOD_EXTEND; ++i)
                 if (!c->claims[i].lock)
                         items[items_n++] = c->claims[i].lock = claim_held(e, &c->claims[i]);
-        r = round_new(e, COMMAND_TAKE, items, items_n, acquire_n, c->ttl_ms, e->nodes_up, c, &c->round);
+        r = round_new(e, COMMAND_TAKE, items, items_n, acquire_n, c->ttl_ms, members_up(e), c, &c->round);
         if (r < 0) {
                 take_drop_tokens(e, c);
                 return r;
@@ -350,16 +353,19 @@ static void take_note_votes(struct engine *e, struct call *c, const struct round
  */
 static enum error_name take_blame(const struct engine *e, const struct round *r)
 {
-        unsigned node, failed = 0, held = 0, quorum = quorum_of(e->options.nodes_n);
+        unsigned node, failed = 0, held = 0, quorum = quorum_needed(&r->ballot);
         uint64_t acquired = r->acquire_n ? UINT64_MAX >> (64 - r->acquire_n) : 0;
 
         for (node = 0; node < e->options.nodes_n; ++node) {
+                if (!(r->ballot.members & UINT32_C(1) << node))
+                        continue;
                 held += r->votes[node] == VOTE_HELD;
                 failed +=
                         r->votes[node] != VOTE_GRANTED && r->votes[node] != VOTE_HELD && r->votes[node] != VOTE_PENDING;
         }
         if (r->taken & acquired)
-                return failed > e->options.nodes_n - quorum ? ERROR_NO_QUORUM : ERROR_LOCKED;
+                return failed > (unsigned)__builtin_popcount(r->ballot.members) - quorum ? ERROR_NO_QUORUM
+                                                                                         : ERROR_LOCKED;
         return held >= quorum ? ERROR_LOST : ERROR_NO_QUORUM;
 }
 

@@ -259,6 +259,7 @@ static json_t *reply_holder(const struct holder *holder)
 static json_t *reply_vote(const struct reply_context *context, unsigned node, enum vote_reason vote)
 {
         static const char *const words[] = {
+                [VOTE_NONE] = "no vote",
                 [VOTE_GRANTED] = "granted",
                 [VOTE_HELD] = "held",
                 [VOTE_ERROR] = "error",
@@ -291,8 +292,11 @@ static json_t *reply_votes(const struct reply_context *context, const struct rep
         unsigned i;
 
         for (i = 0; i < reply->votes_n; ++i) {
-                json_t *node = json_object();
+                json_t *node;
 
+                if (reply->votes[i] == VOTE_NONE)
+                        continue;
+                node = json_object();
                 r |= json_object_set_new(node, "name", codec_string(context->nodes[i].name));
                 r |= json_object_set_new(node, "reason", reply_vote(context, i, reply->votes[i]));
                 r |= json_array_append_new(array, node);

@@ -154,7 +154,8 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
                 [ERROR_LOCKED] = "LOCKED",     [ERROR_NO_QUORUM] = "NO_QUORUM", [ERROR_NOT_HELD] = "NOT_HELD",
                 [ERROR_LOST] = "LOST",         [ERROR_CANCELLED] = "CANCELLED"
         };
-        static const char *const votes[] = { "granted", "held", "error", "lost", "timeout", "down", "pending", "late" };
+        static const char *const votes[] = { "none",    "granted", "held",    "error", "lost",
+                                             "timeout", "down",    "pending", "late" };
         unsigned i;
 
         if (!t)
@@ -165,7 +166,8 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
                 fprintf(t->out, " %s", errors[r->error]);
         trace_items(t, host_ns, r);
         for (i = 0; r->error == ERROR_NO_QUORUM && i < r->votes_n; ++i)
-                fprintf(t->out, " n%u:%s", i + 1, votes[r->votes[i]]);
+                if (r->votes[i] != VOTE_NONE)
+                        fprintf(t->out, " n%u:%s", i + 1, votes[r->votes[i]]);
         if (r->error == ERROR_LOCKED || r->error == ERROR_NO_QUORUM)
                 fprintf(t->out, ", %u attempts, %llu ms", r->attempts, (unsigned long long)r->waited_ms);
         if (r->error == ERROR_LOCKED && r->holder->session)

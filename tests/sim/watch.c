@@ -200,7 +200,7 @@ static void check_exclusion(struct watch *w, const struct reply *r, unsigned key
 
 static void check_backing(struct watch *w, const struct asked *a, unsigned key, const char *value, uint64_t until_ns)
 {
-        unsigned n, backing = 0;
+        unsigned n, backing = 0, quorum = w->world->hosts[w->world->sessions[a->session - 1].host].quorum;
 
         if (w->wild)
                 return;
@@ -210,7 +210,7 @@ static void check_backing(struct watch *w, const struct asked *a, unsigned key, 
                 backing +=
                         (stored && strcmp(stored, value) == 0) || w->world->nodes[n - 1].wiped_ns + 1 > a->arrived_ns;
         }
-        if (backing < quorum_of(w->world->options.nodes_n))
+        if (backing < quorum)
                 violated(w, "backing: %u nodes will have %s for %s until its validity is over", backing, watch_key(key),
                          trace_name(a->session));
 }

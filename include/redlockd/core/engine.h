@@ -18,7 +18,7 @@ struct engine;
 typedef void (*engine_random)(void *userdata, void *ret_bytes, size_t n);
 
 struct engine_options {
-        unsigned nodes_n;    /* 1..NODES_MAX; quorum = nodes_n / 2 + 1 */
+        unsigned nodes_n;    /* 1..NODES_MAX, all of them members at first; quorum = nodes_n / 2 + 1 */
         double drift_factor; /* of a ttl, for the drift of clocks */
         uint32_t locks_max;  /* a session's locks */
         engine_random random;
@@ -32,7 +32,8 @@ enum event_kind {
         EVENT_NODE, /* a node's state changed */
         EVENT_ANSWER,
         EVENT_TICK,
-        EVENT_DRAIN, /* no new locks from now on; what is held may be used, extended and freed */
+        EVENT_CONFIGURE, /* other settings, see members.c for what may change */
+        EVENT_DRAIN,     /* no new locks from now on; what is held may be used, extended and freed */
 };
 
 struct event {
@@ -59,6 +60,10 @@ struct event {
                         unsigned node;
                         struct answer answer;
                 } answer;
+                struct {
+                        uint32_t members; /* mask of the nodes whose votes count */
+                        uint32_t locks_max;
+                } configure;
         };
 };
 

@@ -19,7 +19,8 @@ struct inspect_counters {
 };
 
 struct inspect_status {
-        unsigned nodes_n;
+        uint32_t members; /* mask of the nodes that vote */
+        unsigned nodes_n; /* how many they are */
         unsigned nodes_up_n;
         unsigned quorum;
         uint64_t sessions_n;

@@ -66,6 +66,7 @@ struct engine {
         uint64_t round_id;
         struct node nodes[NODES_MAX];
         uint32_t nodes_up; /* mask */
+        uint32_t members;  /* mask: whose votes count. options.nodes_n bounds all that ever were */
 
         struct map resources; /* by key */
         struct map sessions;  /* by id */

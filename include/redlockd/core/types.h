@@ -110,6 +110,7 @@ struct reply_item {
 
 /* Why a node gave no vote, for NO_QUORUM. */
 enum vote_reason {
+        VOTE_NONE, /* was not one of the nodes that vote */
         VOTE_GRANTED,
         VOTE_HELD,    /* somebody else's value is there (or, at an extension, not ours) */
         VOTE_ERROR,   /* the node's own error, in its `error` */
