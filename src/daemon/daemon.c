@@ -11,9 +11,11 @@
 #include "redlockd/daemon/daemon.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/daemon/access.h"
 #include "redlockd/daemon/nodes.h"
 #include "redlockd/daemon/peer.h"
 #include "redlockd/daemon/pump.h"
+#include "redlockd/daemon/reload.h"
 #include "redlockd/net/clock.h"
 #include "redlockd/net/listener.h"
 #include "redlockd/net/log.h"
@@ -115,7 +117,7 @@ static void daemon_on_signal(void *userdata, int signum)
         struct daemon *d = userdata;
 
         if (signum == SIGHUP)
-                log_warn("SIGHUP: the configuration cannot be read again while running yet; nothing was changed");
+                reload_run(d, "SIGHUP", NULL);
         else if (d->state == DAEMON_RUNNING)
                 daemon_drain(d);
         else if (d->state == DAEMON_DRAINING)
@@ -150,6 +152,16 @@ static void daemon_prepare_rules(struct daemon *d)
                 .keys_max = c->limits.keys_per_request_max,
                 .key_bytes_max = c->limits.key_bytes_max,
         };
+}
+
+void daemon_apply_settings(struct daemon *d)
+{
+        enum log_level level;
+
+        if (log_level_parse(d->options.level ? d->options.level : d->config->log.level, &level))
+                log_set_level(level);
+        access_check(d->config);
+        daemon_prepare_rules(d);
 }
 
 static void daemon_prepare_context(struct daemon *d)
@@ -198,12 +210,12 @@ static int daemon_start_engine(struct daemon *d)
         return r;
 }
 
-static int daemon_start_loop(struct daemon *d, const char *socket)
+static int daemon_start_loop(struct daemon *d)
 {
         struct listener_options options = {
                 .loop = &d->loop,
                 .fd = d->service.activation.clients,
-                .path = socket,
+                .path = d->options.socket,
                 .mode = d->config->listen.mode,
                 .group = d->config->listen.group,
                 .userdata = d,
@@ -227,9 +239,9 @@ static int daemon_start_loop(struct daemon *d, const char *socket)
 }
 
 /* Where clients connect, and what their locks are worth. */
-static void daemon_say_hello(const struct daemon *d, const char *socket, bool activated)
+static void daemon_say_hello(const struct daemon *d, bool activated)
 {
-        const char *from = activated ? "handed over by the service manager" : socket;
+        const char *from = activated ? "handed over by the service manager" : d->options.socket;
 
         if (nodes_local(d))
                 log_info("redlockd " REDLOCKD_VERSION ": scope host (memory: locks between the processes of this host "
@@ -240,7 +252,7 @@ static void daemon_say_hello(const struct daemon *d, const char *socket, bool ac
                          d->nodes.n / 2 + 1, from);
 }
 
-static int daemon_start(struct daemon *d, const char *socket)
+static int daemon_start(struct daemon *d)
 {
         bool activated;
         int r;
@@ -251,24 +263,23 @@ static int daemon_start(struct daemon *d, const char *socket)
         if (r >= 0)
                 r = daemon_start_engine(d);
         if (r >= 0)
-                r = daemon_start_loop(d, socket);
+                r = daemon_start_loop(d);
         if (r < 0)
                 return r;
-        daemon_prepare_rules(d);
+        daemon_apply_settings(d);
         daemon_prepare_context(d);
         daemon_move(d, DAEMON_RUNNING);
-        daemon_say_hello(d, socket, activated);
+        daemon_say_hello(d, activated);
         nodes_start(d);
         service_ready(d);
         return 0;
 }
 
-static int daemon_init(struct daemon *d, const struct config *config)
+static int daemon_init(struct daemon *d)
 {
         struct hash_seed seed;
         int r;
 
-        d->config = config;
         TAILQ_INIT(&d->unflushed);
         entropy_fill(&d->entropy, &seed, sizeof(seed));
         r = inflight_init(&d->inflight, seed);
@@ -282,7 +293,8 @@ static int daemon_init(struct daemon *d, const struct config *config)
                 goto fail_peers;
         uv_prepare_init(&d->loop, &d->flush);
         uv_timer_init(&d->loop, &d->patience);
-        d->flush.data = d->patience.data = d;
+        uv_timer_init(&d->loop, &d->nodes.settle);
+        d->flush.data = d->patience.data = d->nodes.settle.data = d;
         uv_prepare_start(&d->flush, daemon_flush_cb);
         return 0;
 fail_peers:
@@ -301,20 +313,29 @@ static void daemon_deinit(struct daemon *d)
         nodes_deinit(d);
         map_deinit(&d->peers);
         inflight_deinit(&d->inflight);
+        config_deinit(&d->settings);
 }
 
-int daemon_run(const struct config *config, const char *socket)
+int daemon_run(struct config *config, const struct daemon_options *options)
 {
         struct daemon *d = mem_zalloc(sizeof(*d));
-        int r;
+        int r = -ENOMEM;
 
-        r = d ? daemon_init(d, config) : -ENOMEM;
+        if (d) {
+                d->options = *options;
+                d->settings = *config;
+                d->config = &d->settings;
+                *config = (struct config){ 0 };
+                r = daemon_init(d);
+        }
         if (r < 0) {
                 log_error("cannot start: %s", strerror(-r));
+                if (d)
+                        config_deinit(&d->settings);
                 mem_free(d);
                 return r;
         }
-        r = daemon_start(d, socket);
+        r = daemon_start(d);
         if (r < 0) {
                 daemon_move(d, DAEMON_CLOSING);
                 daemon_close(d);

@@ -3,6 +3,11 @@
  * the `memory:` node carries it out on the spot.
  *
  * Every command is answered exactly once: what a node does not even take counts as lost, right away.
+ *
+ *      FREE --configured--> MEMBER --not configured any more--> LEAVING --maxTtl--> CLOSING --closed--> FREE
+ *
+ * LEAVING lasts as long as anything may be locked that was locked before: until then what is released is released there
+ * too, for the sake of hosts that still count on it, and no other node comes or goes.
  */
 #include "redlockd/daemon/nodes.h"
 
@@ -16,6 +21,21 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+
+static const unsigned place_moves[] = {
+        [PLACE_FREE] = 1 << PLACE_MEMBER,
+        [PLACE_MEMBER] = 1 << PLACE_LEAVING | 1 << PLACE_CLOSING | 1 << PLACE_FREE,
+        [PLACE_LEAVING] = 1 << PLACE_CLOSING,
+        [PLACE_CLOSING] = 1 << PLACE_FREE,
+};
+
+static void nodes_move(struct node *n, enum node_place place)
+{
+        assert(place_moves[n->place] & 1u << place);
+        n->place = place;
+}
 
 static const char *const node_state_names[] = {
         [NODE_CONNECTING] = "connecting",
@@ -68,7 +88,7 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
         struct redis_options options = {
                 .loop = &d->loop,
                 .node = node,
-                .address = &config->nodes[node].address,
+                .address = &d->nodes.all[node].own.address,
                 .key_prefix = config->lock.key_prefix,
                 .connect_timeout_ms = config->redis.connect_timeout_ms,
                 .reconnect_min_ms = config->redis.reconnect_min_ms,
@@ -85,24 +105,44 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
         return r;
 }
 
-int nodes_init(struct daemon *d)
+/* Takes the node over; it is a member from now on. 0 or -ENOMEM, and then it is nobody's. */
+static int nodes_add(struct daemon *d, unsigned number, struct config_node own)
 {
-        const struct config_node *configured = d->config->nodes;
-        struct nodes *nodes = &d->nodes;
+        struct node *n = &d->nodes.all[number];
         int r;
 
-        nodes->all = mem_zalloc_n(d->config->nodes_n, sizeof(*nodes->all));
-        nodes->shown = mem_zalloc_n(d->config->nodes_n, sizeof(*nodes->shown));
+        n->own = own;
+        n->state = NODE_CONNECTING;
+        n->reason[0] = '\0';
+        if (own.address.kind == ADDRESS_MEMORY)
+                r = memory_new(&d->nodes.memory);
+        else
+                r = nodes_new_redis(d, number);
+        if (r < 0) {
+                config_node_deinit(&n->own);
+                return r;
+        }
+        nodes_move(n, PLACE_MEMBER);
+        d->nodes.shown[number] = (struct reply_node){ .name = n->own.name, .url = n->own.address.shown };
+        if (number >= d->nodes.n)
+                d->nodes.n = number + 1;
+        return 0;
+}
+
+static void nodes_settle_cb(uv_timer_t *timer);
+
+int nodes_init(struct daemon *d)
+{
+        struct nodes *nodes = &d->nodes;
+        unsigned i;
+        int r;
+
+        nodes->all = mem_zalloc_n(NODES_MAX, sizeof(*nodes->all));
+        nodes->shown = mem_zalloc_n(NODES_MAX, sizeof(*nodes->shown));
         if (!nodes->all || !nodes->shown)
                 return -ENOMEM;
-        for (nodes->n = 0; nodes->n < d->config->nodes_n; ++nodes->n) {
-                nodes->all[nodes->n].state = NODE_CONNECTING;
-                nodes->shown[nodes->n].name = configured[nodes->n].name;
-                nodes->shown[nodes->n].url = configured[nodes->n].address.shown;
-                if (configured[nodes->n].address.kind == ADDRESS_MEMORY)
-                        r = memory_new(&nodes->memory);
-                else
-                        r = nodes_new_redis(d, nodes->n);
+        for (i = 0; i < d->config->nodes_n; ++i) {
+                r = nodes_add(d, i, config_take_node(&d->settings, i));
                 if (r < 0)
                         return r;
         }
@@ -111,7 +151,11 @@ int nodes_init(struct daemon *d)
 
 void nodes_deinit(struct daemon *d)
 {
+        unsigned i;
+
         assert(d->nodes.open_n == 0);
+        for (i = 0; i < d->nodes.n; ++i)
+                config_node_deinit(&d->nodes.all[i].own);
         d->nodes.memory = memory_free(d->nodes.memory);
         d->nodes.all = mem_free(d->nodes.all);
         d->nodes.shown = mem_free(d->nodes.shown);
@@ -179,21 +223,158 @@ void nodes_show(struct daemon *d)
 static void nodes_on_closed(void *userdata, unsigned node)
 {
         struct daemon *d = userdata;
+        struct node *n = &d->nodes.all[node];
 
         --d->nodes.open_n;
+        config_node_deinit(&n->own);
+        nodes_move(n, PLACE_FREE);
+}
+
+static void nodes_close_one(struct daemon *d, unsigned node)
+{
+        struct node *n = &d->nodes.all[node];
+        struct redis *redis = n->redis;
+
+        if (!redis)
+                return;
+        /* First forgotten, then closed: what is answered meanwhile may ask for a command to it. */
+        n->redis = NULL;
+        nodes_move(n, PLACE_CLOSING);
+        redis_close(redis, nodes_on_closed);
+}
+
+static void nodes_settle_cb(uv_timer_t *timer)
+{
+        struct daemon *d = timer->data;
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i) {
+                if (d->nodes.all[i].place != PLACE_LEAVING)
+                        continue;
+                log_info("node %s: closed", d->nodes.all[i].own.name);
+                pump_post(d, &(struct event){ .kind = EVENT_NODE, .node = { i, NODE_DOWN, "removed" } });
+                nodes_close_one(d, i);
+        }
+}
+
+static uint64_t nodes_wait_ms(const struct daemon *d)
+{
+        uint64_t now_ns = clock_now_ns(), end_ns = d->nodes.settled_ns;
+
+        return end_ns > now_ns ? (end_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS : 0;
+}
+
+struct config_running nodes_running(const struct daemon *d, const struct config_node **ret_nodes)
+{
+        struct config_running running = { .config = d->config, .nodes = ret_nodes, .nodes_wait_ms = nodes_wait_ms(d) };
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i)
+                if (d->nodes.all[i].place == PLACE_MEMBER)
+                        ret_nodes[running.nodes_n++] = &d->nodes.all[i].own;
+        return running;
+}
+
+/* The member that is this node; NODES_MAX: none. */
+static unsigned nodes_find(const struct daemon *d, const struct config_node *node)
+{
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i)
+                if (d->nodes.all[i].place == PLACE_MEMBER && config_same_node(&d->nodes.all[i].own, node))
+                        return i;
+        return NODES_MAX;
+}
+
+int nodes_prepare(struct daemon *d, struct config *next, unsigned *ret_number)
+{
+        unsigned i, free;
+        int r;
+
+        *ret_number = NODES_MAX;
+        for (i = 0; i < next->nodes_n && nodes_find(d, &next->nodes[i]) < NODES_MAX; ++i)
+                ;
+        if (i == next->nodes_n)
+                return 0;
+        for (free = 0; free < NODES_MAX && d->nodes.all[free].place != PLACE_FREE; ++free)
+                ;
+        if (free == NODES_MAX)
+                return -EBUSY;
+        r = nodes_add(d, free, config_take_node(next, i));
+        if (r >= 0)
+                *ret_number = free;
+        return r;
+}
+
+static void swap_strings(char **a, char **b)
+{
+        char *kept = *a;
+
+        *a = *b;
+        *b = kept;
+}
+
+/* What of a node may be another while it stays: how it is called, and who we are to it. */
+static void nodes_rename(struct daemon *d, unsigned node, struct config_node *next)
+{
+        struct node *n = &d->nodes.all[node];
+
+        swap_strings(&n->own.name, &next->name);
+        swap_strings(&n->own.address.user, &next->address.user);
+        swap_strings(&n->own.address.password, &next->address.password);
+        swap_strings(&n->own.address.shown, &next->address.shown);
+        d->nodes.shown[node].name = n->own.name;
+        d->nodes.shown[node].url = n->own.address.shown;
+        if (n->redis)
+                redis_configure(n->redis, d->config->redis.connect_timeout_ms, d->config->redis.reconnect_min_ms,
+                                d->config->redis.reconnect_max_ms);
+}
+
+static void nodes_begin_to_settle(struct daemon *d)
+{
+        d->nodes.settled_ns = clock_now_ns() + d->config->lock.ttl_max_ms * NS_PER_MS;
+        uv_timer_start(&d->nodes.settle, nodes_settle_cb, d->config->lock.ttl_max_ms, 0);
+}
+
+void nodes_configure(struct daemon *d, struct config *next, unsigned number)
+{
+        struct event event = { .kind = EVENT_CONFIGURE };
+        bool stays[NODES_MAX] = { false }, changed = number < NODES_MAX;
+        unsigned i, node;
+
+        for (i = 0; i < next->nodes_n; ++i) {
+                if (!next->nodes[i].name)
+                        continue; /* the one that was made of it */
+                node = nodes_find(d, &next->nodes[i]);
+                nodes_rename(d, node, &next->nodes[i]);
+                stays[node] = true;
+        }
+        for (i = 0; i < d->nodes.n; ++i) {
+                if (d->nodes.all[i].place != PLACE_MEMBER)
+                        continue;
+                if (!stays[i] && i != number) {
+                        nodes_move(&d->nodes.all[i], PLACE_LEAVING);
+                        log_info("node %s: removed", d->nodes.all[i].own.name);
+                        changed = true;
+                        continue;
+                }
+                event.configure.members |= UINT32_C(1) << i;
+        }
+        event.configure.locks_max = d->config->limits.locks_per_session_max;
+        pump_post(d, &event);
+        if (changed)
+                nodes_begin_to_settle(d);
+        if (number < NODES_MAX) {
+                log_info("node %s: added", d->nodes.all[number].own.name);
+                redis_start(d->nodes.all[number].redis);
+        }
 }
 
 void nodes_close(struct daemon *d)
 {
-        struct redis *redis;
         unsigned i;
 
-        for (i = 0; i < d->nodes.n; ++i) {
-                redis = d->nodes.all[i].redis;
-                if (!redis)
-                        continue;
-                /* First forgotten, then closed: what is answered meanwhile may ask for a command to it. */
-                d->nodes.all[i].redis = NULL;
-                redis_close(redis, nodes_on_closed);
-        }
+        uv_close((uv_handle_t *)&d->nodes.settle, NULL);
+        for (i = 0; i < d->nodes.n; ++i)
+                nodes_close_one(d, i);
 }

@@ -12,8 +12,10 @@
 #include "redlockd/daemon/peer.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/daemon/access.h"
 #include "redlockd/daemon/inflight.h"
 #include "redlockd/daemon/pump.h"
+#include "redlockd/daemon/reload.h"
 #include "redlockd/net/client.h"
 #include "redlockd/net/clock.h"
 #include "redlockd/net/log.h"
@@ -159,6 +161,32 @@ static void peer_post(struct peer *p, struct wire_request *parsed)
         pump_post(d, &event);
 }
 
+static void peer_reload(struct peer *p, const struct wire_request *parsed)
+{
+        struct wire_error error = { .name = ERROR_DENIED, .message = "Only an administrator may do this." };
+        const struct reply done = { .session = p->number, .method = METHOD_RELOAD };
+        struct buffer errors = BUFFER_INIT(RELOAD_ERRORS_MAX);
+        struct client_peer peer = client_peer(p->client);
+        char who[64];
+        int r = -EACCES;
+
+        snprintf(who, sizeof(who), "process %d of user %u", (int)peer.pid, (unsigned)peer.uid);
+        if (access_is_admin(p->daemon->config, p->client)) {
+                r = reload_run(p->daemon, who, &errors);
+                error.name = r == -ESHUTDOWN ? ERROR_STOPPING : r == -ENOMEM ? ERROR_INTERNAL : ERROR_INVALID_PARAMS;
+                error.lines = (struct text){ buffer_data(&errors), buffer_len(&errors) };
+                snprintf(error.path, sizeof(error.path), "configuration");
+                snprintf(error.message, sizeof(error.message), "The configuration was not taken: %.*s",
+                         (int)strcspn(error.lines.len ? error.lines.data : "\n", "\n"), error.lines.data);
+        }
+        if (r < 0 && !parsed->notification)
+                peer_error(p, parsed->id, &error);
+        else if (!parsed->notification)
+                peer_printed(p, reply_print(client_output(p->client), pump_context(p->daemon, clock_now_ns()),
+                                            parsed->id, &done));
+        buffer_deinit(&errors);
+}
+
 static void peer_line(struct peer *p, struct text line)
 {
         struct wire_request parsed;
@@ -171,9 +199,12 @@ static void peer_line(struct peer *p, struct text line)
                 return;
         }
         error = parsed.error;
-        if (error.name == ERROR_NONE && peer_admits(p, &parsed, &error))
-                peer_post(p, &parsed);
-        else if (!parsed.notification)
+        if (error.name == ERROR_NONE && peer_admits(p, &parsed, &error)) {
+                if (parsed.request.method == METHOD_RELOAD)
+                        peer_reload(p, &parsed);
+                else
+                        peer_post(p, &parsed);
+        } else if (!parsed.notification)
                 peer_error(p, parsed.id, &error);
         wire_request_deinit(&parsed);
 }

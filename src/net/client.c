@@ -333,6 +333,26 @@ struct client_peer client_peer(const struct client *c)
         return c->peer;
 }
 
+bool client_in_group(const struct client *c, gid_t gid)
+{
+        bool found = c->peer.gid == gid;
+        gid_t *gids = NULL;
+        socklen_t size = 0;
+        uv_os_fd_t fd;
+        size_t i;
+
+        /* Asked with no room it says how much it needs. */
+        if (!found && uv_fileno((const uv_handle_t *)&c->pipe, &fd) == 0 &&
+            getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) < 0 && errno == ERANGE) {
+                gids = mem_zalloc(size);
+                if (gids && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &size) == 0)
+                        for (i = 0; i < size / sizeof(*gids) && !found; ++i)
+                                found = gids[i] == gid;
+        }
+        mem_free(gids);
+        return found;
+}
+
 struct buffer *client_output(struct client *c)
 {
         return &c->out;

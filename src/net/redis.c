@@ -444,6 +444,17 @@ void redis_start(struct redis *r)
                 redis_attempt(r);
 }
 
+void redis_configure(struct redis *r, uint64_t connect_timeout_ms, uint64_t reconnect_min_ms, uint64_t reconnect_max_ms)
+{
+        r->options.connect_timeout_ms = connect_timeout_ms;
+        r->options.reconnect_min_ms = reconnect_min_ms;
+        r->options.reconnect_max_ms = reconnect_max_ms;
+        if (r->delay_ms > reconnect_max_ms)
+                r->delay_ms = reconnect_max_ms;
+        if (r->delay_ms < reconnect_min_ms)
+                r->delay_ms = reconnect_min_ms;
+}
+
 int redis_send(struct redis *r, const struct command *command)
 {
         struct redis_owed owed = {

@@ -66,10 +66,16 @@ int signals_new(struct signals **ret_signals, uv_loop_t *loop, void (*on_signal)
 
 struct signals *signals_close(struct signals *s)
 {
+        sigset_t blocked;
         unsigned i, n;
 
         if (!s)
                 return NULL;
+        /* One that comes now would find the default action, and end a process that is about to end in good order. */
+        sigemptyset(&blocked);
+        for (i = 0; i < SIGNALS_N; ++i)
+                sigaddset(&blocked, signals_watched[i]);
+        sigprocmask(SIG_BLOCK, &blocked, NULL);
         for (i = 0, n = s->open_n; i < n; ++i)
                 uv_close((uv_handle_t *)&s->handles[i], signals_free_cb);
         return NULL;

@@ -181,17 +181,25 @@ static int read_level(const struct slot *slot, const json_t *value)
         return slot_refuse(slot, "must be one of \"error\", \"warn\", \"info\", \"debug\"");
 }
 
-/* Accepted and not kept: no method of this version asks for an admin. */
 static int read_groups(const struct slot *slot, const json_t *value)
 {
-        size_t i;
+        struct config *c = slot->rd->config;
+        unsigned n = (unsigned)json_array_size(value), i;
+        char **names;
+        int r = 1;
 
-        for (i = 0; i < json_array_size(value); ++i)
-                if (!json_is_string(json_array_get(value, i)) || json_string_length(json_array_get(value, i)) == 0)
+        for (i = 0; i < n; ++i)
+                if (json_string_length(json_array_get(value, i)) == 0)
                         break;
-        if (!json_is_array(value) || i < json_array_size(value))
+        if (!json_is_array(value) || i < n)
                 return slot_refuse(slot, "must be an array of names of groups");
-        return 1;
+        names = mem_zalloc_n(n + 1, sizeof(*names));
+        if (!names)
+                return -ENOMEM;
+        for (i = 0; i < n && r > 0; ++i)
+                r = config_string(json_array_get(value, i), &names[i]);
+        config_set_admin_groups(c, names, n);
+        return r == 0 ? slot_refuse(slot, "must be an array of names without NUL") : r;
 }
 
 /* What restricts must never be ignored. */
@@ -335,6 +343,54 @@ static void check_order(struct config_reading *rd, struct bound low, struct boun
                 snprintf(path, sizeof(path), "%s.%s", low.section, low.name);
                 config_complain(rd, rd->given[l].at, path, "must not be greater than %s.%s (%llu)", high.section,
                                 high.name, (unsigned long long)high.value);
+        }
+}
+
+/* Whether a setting that is fixed has the same value in both. */
+static bool setting_same(const struct setting *setting, const struct config *a, const struct config *b)
+{
+        const void *x = (const char *)a + setting->offset, *y = (const char *)b + setting->offset;
+        const char *s, *t;
+
+        if (setting->read == read_u32)
+                return *(const uint32_t *)x == *(const uint32_t *)y;
+        if (setting->read == read_u64)
+                return *(const uint64_t *)x == *(const uint64_t *)y;
+        if (setting->read == read_drift)
+                return *(const double *)x == *(const double *)y;
+        if (setting->read == read_bool)
+                return *(const bool *)x == *(const bool *)y;
+        if (setting->read == read_mode)
+                return *(const mode_t *)x == *(const mode_t *)y;
+        assert(setting->read == read_string || setting->read == read_string_or_null);
+        s = *(char *const *)x;
+        t = *(char *const *)y;
+        return s && t ? strcmp(s, t) == 0 : s == t;
+}
+
+/* What locks that are held, or sockets that clients know, were made with. */
+static const struct {
+        const char *section;
+        const char *name;
+} fixed[] = {
+        { "lock", "maxTtl" },   { "lock", "driftFactor" }, { "lock", "tenure" },  { "lock", "keyPrefix" },
+        { "listen", "socket" }, { "listen", "mode" },      { "listen", "group" }, { "redis", "restartQuarantine" },
+};
+
+void config_check_fixed(struct config_reading *rd)
+{
+        const struct setting *setting;
+        char path[CONFIG_PATH_MAX];
+        size_t i, at;
+
+        for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); ++i) {
+                setting = setting_find(fixed[i].section, fixed[i].name);
+                at = rd->given[setting - settings].at;
+                if (rd->given[setting - settings].refused || setting_same(setting, rd->config, rd->running->config))
+                        continue;
+                snprintf(path, sizeof(path), "%s.%s", setting->section, setting->name);
+                config_complain(rd, at ? at : CONFIG_NOWHERE, path, "cannot be changed while the broker runs%s",
+                                at ? "" : " (it is not given, and the default is another)");
         }
 }
 

@@ -4,6 +4,7 @@
  */
 #include "redlockd/wire/reply.h"
 
+#include "redlockd/base/mem.h"
 #include "redlockd/wire/codec.h"
 #include "redlockd/wire/views.h"
 
@@ -148,6 +149,7 @@ static json_t *reply_result(const struct reply_context *context, const struct re
         case METHOD_HELLO:
                 return reply_hello(context, reply);
         case METHOD_PING:
+        case METHOD_RELOAD:
                 return json_object();
         case METHOD_STATUS:
                 return views_status(context);
@@ -336,6 +338,30 @@ int reply_print(struct buffer *out, const struct reply_context *context, const c
         return reply_append(out, BEFORE_ID, id, ",\"result\":", reply_result(context, reply));
 }
 
+/* Each line as an element; they end with their LF. */
+static json_t *reply_lines(struct text lines)
+{
+        json_t *array = json_array();
+        const char *end;
+        char *line;
+        int r = 0;
+
+        while (r == 0 && lines.len > 0 && (end = memchr(lines.data, '\n', lines.len))) {
+                size_t n = (size_t)(end - lines.data);
+
+                line = mem_zalloc(n + 1);
+                if (!line) {
+                        r = -1;
+                        break;
+                }
+                memcpy(line, lines.data, n);
+                r |= json_array_append_new(array, codec_string(line));
+                mem_free(line);
+                lines = (struct text){ end + 1, lines.len - n - 1 };
+        }
+        return codec_finish(array, r);
+}
+
 int reply_print_error(struct buffer *out, const char *id, const struct wire_error *error)
 {
         json_t *data;
@@ -345,6 +371,8 @@ int reply_print_error(struct buffer *out, const char *id, const struct wire_erro
         data = reply_error_data(error->name);
         if (error->name == ERROR_INVALID_PARAMS)
                 r |= json_object_set_new(data, "path", codec_string(error->path));
+        if (error->lines.len > 0)
+                r |= json_object_set_new(data, "errors", reply_lines(error->lines));
         if (error->what) {
                 r |= json_object_set_new(data, "what", codec_string(error->what));
                 r |= json_object_set_new(data, "limit", codec_number(error->limit));

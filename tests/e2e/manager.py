@@ -4,12 +4,13 @@ it. What a real systemd does with the units is in tests/systemd.
 """
 
 import contextlib
+import json
 import os
 import select
 import socket
 import time
 
-from harness import DEADLINE, REDLOCKD, Daemon, eventually, spawn
+from harness import DEADLINE, REDLOCKD, Daemon, Redis, eventually, spawn
 
 # The descriptors have their numbers and the process its pid only after the fork.
 LAUNCH = 'export LISTEN_PID=$$ WATCHDOG_PID=$$; exec "$@"'
@@ -104,3 +105,11 @@ class Service(Daemon):
     def kill(self):
         with contextlib.suppress(ProcessLookupError):
             super().kill()
+
+    def reconfigure(self, nodes=None, **sections):
+        """Writes another configuration: sections replace those of before, None takes one away."""
+        config = json.loads(self.config.read_text())
+        if nodes is not None:
+            config["nodes"] = [n.url if isinstance(n, Redis) else n for n in nodes]
+        config.update(sections)
+        self.config.write_text(json.dumps({k: v for k, v in config.items() if v is not None}, indent=1))

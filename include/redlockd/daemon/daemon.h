@@ -28,13 +28,21 @@ enum daemon_state {
 
 #define DAEMON_LIMITS_N 9 /* of hello's `limits` */
 
+struct daemon_options {
+        const char *file;   /* the configuration, to be read again; NULL: the default one */
+        const char *socket; /* where to listen */
+        const char *level;  /* of the log, whatever the configuration says; or NULL */
+};
+
 struct daemon {
         uv_loop_t loop;
         uv_prepare_t flush;  /* writes what a turn has produced, before the loop waits */
         uv_timer_t patience; /* DRAINING: stop.grace */
         enum daemon_state state;
-        bool closed;                 /* every handle of the daemon's own is closed */
-        const struct config *config; /* borrowed */
+        bool closed; /* every handle of the daemon's own is closed */
+        struct daemon_options options;
+        struct config settings;      /* the nodes of it are with `nodes` */
+        const struct config *config; /* these settings, to be read */
 
         struct engine *engine;
         struct entropy entropy;
@@ -61,10 +69,14 @@ struct daemon {
 };
 
 /*
- * Runs a broker that listens at `socket`, or at the socket that the service manager hands over, until it has been told
- * to stop and has drained. Returns 0, or negative errno when it could not start; what went wrong is in the log then.
+ * Runs a broker that listens at options->socket, or at the socket that the service manager hands over, until it has
+ * been told to stop and has drained. Returns 0, or negative errno when it could not start; what went wrong is in the
+ * log then. The configuration is taken over.
  */
-int daemon_run(const struct config *config, const char *socket);
+int daemon_run(struct config *config, const struct daemon_options *options);
+
+/* What follows from the settings and may change while it runs. */
+void daemon_apply_settings(struct daemon *d);
 
 /* The engine is drained: all sessions end, then the loop runs out. */
 void daemon_on_drained(struct daemon *d);

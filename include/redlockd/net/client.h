@@ -45,6 +45,9 @@ void client_start(struct client *c);
 
 struct client_peer client_peer(const struct client *c);
 
+/* Whether the peer was in this group when it connected, supplementary groups included. */
+bool client_in_group(const struct client *c, gid_t gid);
+
 /* Where to append what is to be written; client_flush() writes it. */
 struct buffer *client_output(struct client *c);
 

@@ -17,7 +17,8 @@ struct redis;
 struct redis_options {
         uv_loop_t *loop;
         unsigned node;                 /* handed to the callbacks */
-        const struct address *address; /* TCP or UNIX; borrowed for the node's whole life */
+        const struct address *address; /* TCP or UNIX; borrowed for the node's whole life. User and password may be
+                                          changed: the next connection uses them */
         const char *key_prefix;        /* put before every key; borrowed likewise */
         uint64_t connect_timeout_ms; /* from resolving to the last answer of the introduction; and for any answer after
                                         it */
@@ -39,6 +40,10 @@ struct redis_options {
 int redis_new(struct redis **ret_redis, const struct redis_options *options);
 
 void redis_start(struct redis *r);
+
+/* Other times, as of the options: from the next try, or the next beat, on. */
+void redis_configure(struct redis *r, uint64_t connect_timeout_ms, uint64_t reconnect_min_ms,
+                     uint64_t reconnect_max_ms);
 
 /* Queues one command. Returns 0, or -ENOTCONN, -ENOBUFS, -ENOMEM: then it was not taken, and is not answered. */
 int redis_send(struct redis *r, const struct command *command);
