@@ -278,6 +278,7 @@ static void engine_pop_lost(struct engine *e, struct lock *l, struct effect *ret
         ret_effect->kind = EFFECT_NOTICE;
         ret_effect->notice = (struct notice){ .session = l->lost_session,
                                               .kind = NOTICE_LOST,
+                                              .wanted = l->lost_wanted,
                                               .key = resource_key(l->resource),
                                               .value = l->value,
                                               .lost = LOST_EXPIRED };

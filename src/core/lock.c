@@ -153,11 +153,10 @@ static void lock_lapse(struct engine *e, struct lock *l)
         ++e->counters.expired;
         l->gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
         session_unlink_held(l->session, l);
-        if (l->session->events & NOTICE_LOST) {
-                lock_ref(l);
-                l->lost_session = l->session->id;
-                outgoing_link(e, &l->lost_out, OUTGOING_LOST);
-        }
+        lock_ref(l);
+        l->lost_session = l->session->id;
+        l->lost_wanted = l->session->events & NOTICE_LOST;
+        outgoing_link(e, &l->lost_out, OUTGOING_LOST);
         session_link_lapsed(e, l->session, l);
 }
 

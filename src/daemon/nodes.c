@@ -47,17 +47,24 @@ static const char *const node_state_names[] = {
 static void nodes_log(struct node *n, const char *name, enum node_state state, const char *reason)
 {
         bool news = state != n->state || strcmp(reason, n->reason) != 0;
+        const struct log_about about = { .event = "node", .node = name };
 
         if (state == NODE_CONNECTING) {
-                log_debug("node %s: connecting", name);
+                log_write(LOG_LEVEL_DEBUG, &about, "node %s: connecting", name);
                 return;
         }
         if (news && state == NODE_UP)
-                log_info("node %s: up", name);
+                log_write(LOG_LEVEL_INFO, &about, "node %s: up", name);
         else if (news)
-                log_warn("node %s: %s: %s", name, node_state_names[state], reason);
+                log_write(LOG_LEVEL_WARN, &about, "node %s: %s: %s", name, node_state_names[state], reason);
         n->state = state;
         snprintf(n->reason, sizeof(n->reason), "%s", reason);
+}
+
+static void nodes_log_member(const struct node *n, const char *what)
+{
+        log_write(LOG_LEVEL_INFO, &(struct log_about){ .event = "node", .node = n->own.name }, "node %s: %s",
+                  n->own.name, what);
 }
 
 static void nodes_on_state(void *userdata, unsigned node, enum node_state state, const char *reason)
@@ -251,7 +258,7 @@ static void nodes_settle_cb(uv_timer_t *timer)
         for (i = 0; i < d->nodes.n; ++i) {
                 if (d->nodes.all[i].place != PLACE_LEAVING)
                         continue;
-                log_info("node %s: closed", d->nodes.all[i].own.name);
+                nodes_log_member(&d->nodes.all[i], "closed");
                 pump_post(d, &(struct event){ .kind = EVENT_NODE, .node = { i, NODE_DOWN, "removed" } });
                 nodes_close_one(d, i);
         }
@@ -354,7 +361,7 @@ void nodes_configure(struct daemon *d, struct config *next, unsigned number)
                         continue;
                 if (!stays[i] && i != number) {
                         nodes_move(&d->nodes.all[i], PLACE_LEAVING);
-                        log_info("node %s: removed", d->nodes.all[i].own.name);
+                        nodes_log_member(&d->nodes.all[i], "removed");
                         changed = true;
                         continue;
                 }
@@ -365,7 +372,7 @@ void nodes_configure(struct daemon *d, struct config *next, unsigned number)
         if (changed)
                 nodes_begin_to_settle(d);
         if (number < NODES_MAX) {
-                log_info("node %s: added", d->nodes.all[number].own.name);
+                nodes_log_member(&d->nodes.all[number], "added");
                 redis_start(d->nodes.all[number].redis);
         }
 }

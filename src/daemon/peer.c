@@ -273,8 +273,8 @@ static void peer_start(struct peer *p)
         struct client_peer peer = client_peer(p->client);
         struct event event = { .kind = EVENT_SESSION_OPENED };
 
-        log_debug("session %llu: process %d of user %u", (unsigned long long)p->number, (int)peer.pid,
-                  (unsigned)peer.uid);
+        log_write(LOG_LEVEL_DEBUG, &(struct log_about){ .event = "session", .session = p->number },
+                  "opened by process %d of user %u", (int)peer.pid, (unsigned)peer.uid);
         event.opened.session = p->number;
         event.opened.pid = peer.pid;
         event.opened.uid = peer.uid;
@@ -335,10 +335,9 @@ void peer_end(struct peer *p, const char *reason)
         if (p->gone)
                 return;
         p->gone = true;
-        if (reason)
-                log_info("session %llu: %s", (unsigned long long)p->number, reason);
-        else
-                log_debug("session %llu: closed", (unsigned long long)p->number);
+        log_write(reason ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+                  &(struct log_about){ .event = "session", .session = p->number }, "closed%s%s", reason ? ": " : "",
+                  reason ? reason : "");
         client_stop(p->client);
         event.gone.session = p->number;
         pump_post(p->daemon, &event);

@@ -72,10 +72,8 @@ int reload_run(struct daemon *d, const char *who, struct buffer *errors)
         }
         service_reloading(d);
         r = reload_carry_out(d, errors);
-        if (r < 0)
-                log_error("reload by %s: nothing was changed", who);
-        else
-                log_info("reload by %s: done", who);
+        log_write(r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, &(struct log_about){ .event = "reload" },
+                  "reload by %s: %s", who, r < 0 ? "nothing was changed" : "done");
         service_ready(d);
         return r;
 }

@@ -40,6 +40,14 @@ const char *method_name(enum method method)
         return method_names[method];
 }
 
+const char *lost_reason_name(enum lost_reason reason)
+{
+        static const char *const reasons[] = { [LOST_EXPIRED] = "EXPIRED" };
+
+        assert(reason < sizeof(reasons) / sizeof(reasons[0]));
+        return reasons[reason];
+}
+
 const char *error_name(enum error_name error)
 {
         assert(error < ERRORS_N);

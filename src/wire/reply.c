@@ -383,13 +383,12 @@ int reply_print_error(struct buffer *out, const char *id, const struct wire_erro
 
 static json_t *reply_notice_lost(const struct notice *notice)
 {
-        static const char *const reasons[] = { [LOST_EXPIRED] = "EXPIRED" };
         json_t *value = json_object();
         int r = 0;
 
         r |= json_object_set_new(value, "key", codec_key(notice->key));
         r |= json_object_set_new(value, "value", codec_string(notice->value));
-        r |= json_object_set_new(value, "reason", json_string(reasons[notice->lost]));
+        r |= json_object_set_new(value, "reason", json_string(lost_reason_name(notice->lost)));
         return codec_finish(value, r);
 }
 

@@ -218,6 +218,8 @@ static void world_on_notice(struct world *w, unsigned host, const struct notice 
         const struct world_watch *watch = w->options.watch;
         struct inspect_node node;
 
+        if (n->kind == NOTICE_LOST && !n->wanted)
+                return;
         if (n->kind == NOTICE_LOST) {
                 trace_lost(w->trace, w->now_ns, n);
         } else if (n->kind == NOTICE_STOPPING) {

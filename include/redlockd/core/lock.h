@@ -27,7 +27,8 @@ struct lock {
         enum { LOCK_UNLISTED, LOCK_DUE, LOCK_LATER } listed;
         struct deadline end;
         struct outgoing lost_out;
-        uint64_t lost_session; /* who is to be told */
+        uint64_t lost_session; /* who is to be told, if it wants to be */
+        bool lost_wanted;
         char value[TOKEN_TEXT_LEN + 1];
         uint32_t ttl_ms;     /* of the last grant */
         uint32_t ttl_max_ms; /* the longest that was ever sent for it */

@@ -163,6 +163,7 @@ enum node_state {
 struct notice {
         uint64_t session;
         enum notice_kind kind;
+        bool wanted;     /* lost: the session has subscribed; who carries out effects is told in any case */
         struct text key; /* lost */
         const char *value;
         enum lost_reason lost;

@@ -59,4 +59,5 @@ void wire_request_deinit(struct wire_request *r);
 /* The method's name in the contract, and the error's; for logs and tests too. */
 const char *method_name(enum method method);
 const char *error_name(enum error_name error);
+const char *lost_reason_name(enum lost_reason reason);
 int error_code(enum error_name error);
