@@ -138,7 +138,7 @@ install: all ## into $(DESTDIR)$(PREFIX); an existing configuration is left as i
 	install -D -m 755 $(BUILD)/redlockctl $(DESTDIR)$(PREFIX)/bin/redlockctl
 	install -D -m 644 systemd/redlockd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/redlockd.conf
 	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in redlockd.service redlockd.socket; do \
+	for unit in redlockd.service redlockd.socket redlockd-metrics.socket; do \
 		sed 's|@sbindir@|$(PREFIX)/sbin|; s|@bindir@|$(PREFIX)/bin|' systemd/$$unit \
 			> $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit; \
 	done

@@ -50,6 +50,7 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
         TAILQ_INIT(&e->sessions_in_order);
         TAILQ_INIT(&e->release_due);
         TAILQ_INIT(&e->release_later);
+        e->holds = (struct histogram)HISTOGRAM_INIT(histogram_slow_us);
         e->release_retry.kind = DEADLINE_RELEASE;
         e->drain_end.kind = DEADLINE_DRAIN;
         if (map_init(&e->resources) < 0 || map_init(&e->sessions) < 0 || map_init(&e->rounds) < 0 ||

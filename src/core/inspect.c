@@ -39,6 +39,26 @@ void inspect_status(const struct engine *e, struct inspect_status *ret_status)
         }
 }
 
+uint64_t inspect_oldest_wait_ns(const struct engine *e, uint64_t now_ns)
+{
+        uint64_t oldest_ns = now_ns;
+        struct session *s;
+        struct call *c;
+
+        TAILQ_FOREACH (s, &e->sessions_in_order, in_order) {
+                TAILQ_FOREACH (c, &s->calls, entry) {
+                        if ((c->method == METHOD_ADD || c->method == METHOD_EXTEND) && c->arrived_ns < oldest_ns)
+                                oldest_ns = c->arrived_ns;
+                }
+        }
+        return now_ns - oldest_ns;
+}
+
+const struct histogram *inspect_holds(const struct engine *e)
+{
+        return &e->holds;
+}
+
 void inspect_node(const struct engine *e, unsigned node, struct inspect_node *ret_node)
 {
         const struct node *n = &e->nodes[node];

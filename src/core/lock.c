@@ -153,6 +153,7 @@ static void lock_lapse(struct engine *e, struct lock *l)
         ++e->counters.expired;
         l->gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
         session_unlink_held(l->session, l);
+        histogram_observe_ns(&e->holds, e->now_ns - l->since_ns);
         lock_ref(l);
         l->lost_session = l->session->id;
         l->lost_wanted = l->session->events & NOTICE_LOST;
@@ -193,6 +194,7 @@ void lock_leave(struct engine *e, struct lock *l)
                 --l->session->taking_n;
         } else if (was == LOCK_HELD) {
                 session_unlink_held(l->session, l);
+                histogram_observe_ns(&e->holds, e->now_ns - l->since_ns);
                 --e->held_n;
         } else if (was == LOCK_LAPSED) {
                 session_unlink_lapsed(l->session, l);

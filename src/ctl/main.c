@@ -2,6 +2,7 @@
  * redlockctl: what the broker is doing, and commands under a lock. A client like any other.
  */
 #include "redlockd/ctl/connection.h"
+#include "redlockd/ctl/metrics.h"
 #include "redlockd/ctl/reload.h"
 #include "redlockd/ctl/run.h"
 #include "redlockd/ctl/show.h"
@@ -19,6 +20,7 @@ static const char usage[] =
         "usage: redlockctl [-s SOCKET] [-j] COMMAND ...\n"
         "\n"
         "  status | nodes | sessions | locks [KEY] | waiters [KEY] | ping\n"
+        "  metrics [-o FILE]                 what it counts, for Prometheus: shown, or into a file that is replaced\n"
         "  reload                            the broker reads its configuration again: all of it, or none\n"
         "  call METHOD [JSON]                one request, its result as JSON\n"
         "  run [-n | -w SEC] [-t TTL_MS] [-E CODE] KEY[,KEY...] -- CMD [ARG...]\n"
@@ -225,6 +227,8 @@ int main(int argc, char **argv)
                 return bad_arguments();
         if (strcmp(a.argv[0], "run") == 0)
                 return run_main(a.socket, a.argc, a.argv);
+        if (strcmp(a.argv[0], "metrics") == 0)
+                return metrics_main(a.socket, a.argc, a.argv);
         if (strcmp(a.argv[0], "reload") == 0)
                 return reload_main(a.socket, a.argc, a.argv);
         if (strcmp(a.argv[0], "call") == 0)

@@ -61,6 +61,7 @@ static void daemon_close(struct daemon *d)
         d->wakeup = wakeup_close(d->wakeup);
         d->signals = signals_close(d->signals);
         d->listener = listener_close(d->listener);
+        d->scrape = scrape_close(d->scrape);
         service_close(d);
         uv_close((uv_handle_t *)&d->flush, NULL);
         uv_close((uv_handle_t *)&d->patience, NULL);
@@ -71,6 +72,7 @@ static void daemon_flush_cb(uv_prepare_t *prepare)
         struct daemon *d = prepare->data;
 
         pump_flush(d);
+        metrics_on_turn(d);
         if (d->state == DAEMON_CLOSING && d->peers.n == 0 && !d->closed)
                 daemon_close(d);
 }
@@ -210,6 +212,28 @@ static int daemon_start_engine(struct daemon *d)
         return r;
 }
 
+static int daemon_on_scrape(void *userdata, struct buffer *out)
+{
+        return metrics_print(userdata, out);
+}
+
+int daemon_listen_for_scrapes(struct daemon *d, const struct config *config, struct scrape **ret_scrape,
+                              char ret_error[static SCRAPE_ERROR_MAX])
+{
+        struct scrape_options options = { .loop = &d->loop,
+                                          .fd = d->service.activation.metrics,
+                                          .address = config->metrics.listen,
+                                          .userdata = d,
+                                          .on_scrape = daemon_on_scrape };
+
+        *ret_scrape = NULL;
+        if (options.fd < 0 && !options.address)
+                return 0;
+        d->scrape_was_handed_over |= options.fd >= 0;
+        d->service.activation.metrics = -1;
+        return scrape_new(ret_scrape, &options, ret_error);
+}
+
 static int daemon_start_loop(struct daemon *d)
 {
         struct listener_options options = {
@@ -221,7 +245,7 @@ static int daemon_start_loop(struct daemon *d)
                 .userdata = d,
                 .on_connection = daemon_on_connection,
         };
-        char error[LISTENER_ERROR_MAX];
+        char error[SCRAPE_ERROR_MAX];
         int r;
 
         r = wakeup_new(&d->wakeup, &d->loop, daemon_on_wakeup, d);
@@ -233,6 +257,8 @@ static int daemon_start_loop(struct daemon *d)
         }
         d->service.activation.clients = -1; /* the listener's from now on */
         r = listener_new(&d->listener, &options, error);
+        if (r >= 0)
+                r = daemon_listen_for_scrapes(d, d->config, &d->scrape, error);
         if (r < 0)
                 log_error("%s", error);
         return r;
@@ -291,6 +317,8 @@ static int daemon_init(struct daemon *d)
         r = uv_loop_init(&d->loop);
         if (r < 0)
                 goto fail_peers;
+        uv_loop_configure(&d->loop, UV_METRICS_IDLE_TIME);
+        metrics_init(&d->metrics);
         uv_prepare_init(&d->loop, &d->flush);
         uv_timer_init(&d->loop, &d->patience);
         uv_timer_init(&d->loop, &d->nodes.settle);

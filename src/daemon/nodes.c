@@ -100,6 +100,7 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
                 .connect_timeout_ms = config->redis.connect_timeout_ms,
                 .reconnect_min_ms = config->redis.reconnect_min_ms,
                 .reconnect_max_ms = config->redis.reconnect_max_ms,
+                .round_trip = &d->nodes.all[node].round_trip,
                 .userdata = d,
                 .on_state = nodes_on_state,
                 .on_answer = nodes_on_answer,
@@ -120,6 +121,7 @@ static int nodes_add(struct daemon *d, unsigned number, struct config_node own)
 
         n->own = own;
         n->state = NODE_CONNECTING;
+        n->round_trip = (struct histogram)HISTOGRAM_INIT(histogram_fast_us);
         n->reason[0] = '\0';
         if (own.address.kind == ADDRESS_MEMORY)
                 r = memory_new(&d->nodes.memory);

@@ -88,6 +88,7 @@ static void peer_error(struct peer *p, const char *id, const struct wire_error *
 {
         enum error_name name = error->name;
 
+        ++p->daemon->metrics.refused[name];
         if (name == ERROR_PARSE || name == ERROR_INVALID_REQUEST || name == ERROR_TOO_LARGE)
                 ++p->daemon->context.malformed;
         peer_printed(p, reply_print_error(client_output(p->client), id, error));
@@ -99,6 +100,7 @@ void peer_reply(struct peer *p, const struct reply *reply)
         const struct reply_context *context = pump_context(p->daemon, clock_now_ns());
 
         assert(request && request->session == p->number);
+        metrics_on_reply(p->daemon, reply, request->posted_ns);
         if (reply->method == METHOD_NODES)
                 nodes_show(p->daemon);
         if (!request->notification)
@@ -156,9 +158,20 @@ static void peer_post(struct peer *p, struct wire_request *parsed)
                 peer_end(p, strerror(-r));
                 return;
         }
+        request->posted_ns = clock_now_ns();
         ++d->last_request;
         ++p->inflight_n;
         pump_post(d, &event);
+}
+
+static void peer_answer(struct peer *p, const struct wire_request *parsed, const struct reply *reply)
+{
+        const uint64_t now_ns = clock_now_ns();
+
+        metrics_on_reply(p->daemon, reply, now_ns);
+        if (!parsed->notification)
+                peer_printed(p,
+                             reply_print(client_output(p->client), pump_context(p->daemon, now_ns), parsed->id, reply));
 }
 
 static void peer_reload(struct peer *p, const struct wire_request *parsed)
@@ -179,12 +192,41 @@ static void peer_reload(struct peer *p, const struct wire_request *parsed)
                 snprintf(error.message, sizeof(error.message), "The configuration was not taken: %.*s",
                          (int)strcspn(error.lines.len ? error.lines.data : "\n", "\n"), error.lines.data);
         }
-        if (r < 0 && !parsed->notification)
-                peer_error(p, parsed->id, &error);
+        if (r >= 0)
+                peer_answer(p, parsed, &done);
         else if (!parsed->notification)
-                peer_printed(p, reply_print(client_output(p->client), pump_context(p->daemon, clock_now_ns()),
-                                            parsed->id, &done));
+                peer_error(p, parsed->id, &error);
         buffer_deinit(&errors);
+}
+
+static void peer_metrics(struct peer *p, const struct wire_request *parsed)
+{
+        const struct reply done = { .session = p->number, .method = METHOD_METRICS };
+        struct buffer text = BUFFER_INIT(METRICS_TEXT_MAX);
+
+        if (metrics_print(p->daemon, &text) < 0) {
+                peer_end(p, strerror(ENOMEM));
+        } else {
+                p->daemon->context.metrics = (struct text){ buffer_data(&text), buffer_len(&text) };
+                peer_answer(p, parsed, &done);
+                p->daemon->context.metrics = (struct text){ NULL, 0 };
+        }
+        buffer_deinit(&text);
+}
+
+/* What the engine has no part in. */
+static bool peer_carries_out(struct peer *p, const struct wire_request *parsed)
+{
+        switch (parsed->request.method) {
+        case METHOD_METRICS:
+                peer_metrics(p, parsed);
+                return true;
+        case METHOD_RELOAD:
+                peer_reload(p, parsed);
+                return true;
+        default:
+                return false;
+        }
 }
 
 static void peer_line(struct peer *p, struct text line)
@@ -200,9 +242,7 @@ static void peer_line(struct peer *p, struct text line)
         }
         error = parsed.error;
         if (error.name == ERROR_NONE && peer_admits(p, &parsed, &error)) {
-                if (parsed.request.method == METHOD_RELOAD)
-                        peer_reload(p, &parsed);
-                else
+                if (!peer_carries_out(p, &parsed))
                         peer_post(p, &parsed);
         } else if (!parsed.notification)
                 peer_error(p, parsed.id, &error);

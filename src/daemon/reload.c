@@ -37,10 +37,47 @@ static void reload_swap(struct daemon *d, struct config *next)
         d->settings.listen.socket = old.listen.socket;
 }
 
+/* Another door for scrapers, where the address is another. */
+static int reload_scrape(struct daemon *d, const struct config *next, struct scrape **ret_scrape,
+                         char ret_error[static SCRAPE_ERROR_MAX])
+{
+        const char *old = d->config->metrics.listen, *new = next->metrics.listen;
+
+        if (d->scrape_was_handed_over || (old && new ? strcmp(old, new) == 0 : old == new))
+                return 0;
+        return daemon_listen_for_scrapes(d, next, ret_scrape, ret_error);
+}
+
+/* Makes what `next` has and the broker has not. */
+static int reload_prepare(struct daemon *d, struct config *next, struct scrape **ret_scrape, unsigned *ret_number,
+                          struct buffer *errors)
+{
+        struct scrape *scrape = d->scrape;
+        char error[SCRAPE_ERROR_MAX];
+        int r;
+
+        r = reload_scrape(d, next, &scrape, error);
+        if (r < 0) {
+                reload_complain(errors, error);
+                return r;
+        }
+        r = nodes_prepare(d, next, ret_number);
+        if (r < 0) {
+                reload_complain(errors,
+                                r == -EBUSY ? "nodes: too many until those that have left are closed" : strerror(-r));
+                if (scrape != d->scrape)
+                        scrape_close(scrape);
+                return r;
+        }
+        *ret_scrape = scrape;
+        return 0;
+}
+
 static int reload_carry_out(struct daemon *d, struct buffer *errors)
 {
         const struct config_node *nodes[NODES_MAX];
         struct config_running running = nodes_running(d, nodes);
+        struct scrape *scrape;
         struct config next;
         unsigned number;
         int r;
@@ -48,18 +85,17 @@ static int reload_carry_out(struct daemon *d, struct buffer *errors)
         r = settings_reload(d->options.file, &running, &next, reload_complain, errors);
         if (r < 0)
                 return r;
-        r = nodes_prepare(d, &next, &number);
-        if (r < 0) {
-                reload_complain(errors,
-                                r == -EBUSY ? "nodes: too many until those that have left are closed" : strerror(-r));
-                config_deinit(&next);
-                return r;
+        r = reload_prepare(d, &next, &scrape, &number, errors);
+        if (r >= 0) {
+                if (scrape != d->scrape)
+                        scrape_close(d->scrape);
+                d->scrape = scrape;
+                reload_swap(d, &next);
+                daemon_apply_settings(d);
+                nodes_configure(d, &d->settings, number);
         }
-        reload_swap(d, &next);
-        daemon_apply_settings(d);
-        nodes_configure(d, &d->settings, number);
         config_deinit(&next);
-        return 0;
+        return r;
 }
 
 int reload_run(struct daemon *d, const char *who, struct buffer *errors)
@@ -74,6 +110,7 @@ int reload_run(struct daemon *d, const char *who, struct buffer *errors)
         r = reload_carry_out(d, errors);
         log_write(r < 0 ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, &(struct log_about){ .event = "reload" },
                   "reload by %s: %s", who, r < 0 ? "nothing was changed" : "done");
+        ++d->metrics.reloads[r >= 0];
         service_ready(d);
         return r;
 }

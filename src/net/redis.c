@@ -225,8 +225,10 @@ static void redis_rise(struct redis *r)
 
 static void redis_measure(struct redis *r, const struct redis_owed *owed)
 {
-        uint64_t us = (clock_now_ns() - owed->sent_ns) / NS_PER_US + 1;
+        uint64_t ns = clock_now_ns() - owed->sent_ns, us = ns / NS_PER_US + 1;
 
+        if (r->options.round_trip)
+                histogram_observe_ns(r->options.round_trip, ns);
         if (r->state == REDIS_STALLED)
                 return;
         r->rtt_us = r->rtt_us == 0 ? us : (r->rtt_us * (RTT_SHARE - 1) + us) / RTT_SHARE;

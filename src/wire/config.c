@@ -25,7 +25,8 @@
 #define READ_SIZE      4096
 #define DISTANCE_MAX   2 /* letters by which a name may differ from the one that was meant */
 
-static const char *const top_names[] = { "nodes", "lock", "listen", "redis", "limits", "access", "log", "stop" };
+static const char *const top_names[] = { "nodes",  "lock", "listen",  "redis", "limits",
+                                         "access", "log",  "metrics", "stop" };
 
 #define TOP_N (sizeof(top_names) / sizeof(top_names[0]))
 
@@ -202,6 +203,7 @@ void config_deinit(struct config *c)
         c->listen.group = mem_free(c->listen.group);
         config_set_admin_groups(c, NULL, 0);
         c->log.level = mem_free(c->log.level);
+        c->metrics.listen = mem_free(c->metrics.listen);
 }
 
 /* 1: the text is JSON; 0: it is not, which was complained about; or -ENOMEM. */

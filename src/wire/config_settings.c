@@ -8,11 +8,13 @@
 #include "redlockd/core/types.h"
 #include "redlockd/wire/request.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/un.h>
 
 #define TTL_MIN_MS            1
@@ -151,6 +153,34 @@ static int read_string_or_null(const struct slot *slot, const json_t *value)
         return 1;
 }
 
+/* No names: a scraper's door must not wait for a resolver, nor open where a name happens to point. */
+static int read_metrics_listen(const struct slot *slot, const json_t *value)
+{
+        const char *address = json_string_value(value), *colon = address ? strrchr(address, ':') : NULL;
+        unsigned char binary[sizeof(struct in6_addr)];
+        char host[SOCKET_MAX + 1];
+        size_t n;
+
+        if (!address || address[0] == '/')
+                return read_string_or_null(slot, value);
+        n = colon ? (size_t)(colon - address) : 0;
+        if (n == 0 || n > SOCKET_MAX || strspn(colon + 1, "0123456789") != strlen(colon + 1) || colon[1] == 0 ||
+            strlen(colon + 1) > 5 || atol(colon + 1) > UINT16_MAX)
+                n = 0;
+        memcpy(host, address, n);
+        host[n] = '\0';
+        if (n > 2 && host[0] == '[' && host[n - 1] == ']') {
+                host[n - 1] = '\0';
+                n = inet_pton(AF_INET6, host + 1, binary) == 1;
+        } else if (n > 0) {
+                n = inet_pton(AF_INET, host, binary) == 1;
+        }
+        if (n == 0)
+                return slot_refuse(slot, "must be ADDRESS:PORT (an IPv6 address in brackets), the path of a socket, or "
+                                         "null");
+        return read_string(slot, value);
+}
+
 static int read_mode(const struct slot *slot, const json_t *value)
 {
         const char *digits = json_string_value(value);
@@ -243,6 +273,7 @@ static const struct setting settings[] = {
         { "access", "adminGroups", read_groups, 0, 0, 0 },
         { "access", "rules", read_rules, 0, 0, 0 },
         { "log", "level", read_level, FIELD(log.level), 1, GROUP_MAX },
+        { "metrics", "listen", read_metrics_listen, FIELD(metrics.listen), 1, SOCKET_MAX },
         { "stop", "grace", read_u64, FIELD(stop.grace_ms), 0, GRACE_MAX_MS },
 };
 

@@ -6,11 +6,12 @@
 #include <assert.h>
 
 static const char *const method_names[METHODS_N] = {
-        [METHOD_ADD] = "add",     [METHOD_EXTEND] = "extend",       [METHOD_FREE] = "free",
-        [METHOD_RESET] = "reset", [METHOD_LIST] = "list",           [METHOD_CANCEL] = "cancel",
-        [METHOD_HELLO] = "hello", [METHOD_SUBSCRIBE] = "subscribe", [METHOD_PING] = "ping",
-        [METHOD_NODES] = "nodes", [METHOD_STATUS] = "status",       [METHOD_SESSIONS] = "sessions",
-        [METHOD_LOCKS] = "locks", [METHOD_WAITERS] = "waiters",     [METHOD_RELOAD] = "reload",
+        [METHOD_ADD] = "add",       [METHOD_EXTEND] = "extend",       [METHOD_FREE] = "free",
+        [METHOD_RESET] = "reset",   [METHOD_LIST] = "list",           [METHOD_CANCEL] = "cancel",
+        [METHOD_HELLO] = "hello",   [METHOD_SUBSCRIBE] = "subscribe", [METHOD_PING] = "ping",
+        [METHOD_NODES] = "nodes",   [METHOD_STATUS] = "status",       [METHOD_SESSIONS] = "sessions",
+        [METHOD_LOCKS] = "locks",   [METHOD_WAITERS] = "waiters",     [METHOD_METRICS] = "metrics",
+        [METHOD_RELOAD] = "reload",
 };
 
 static const struct {

@@ -132,6 +132,13 @@ static json_t *reply_hello(const struct reply_context *context, const struct rep
         return codec_finish(value, r);
 }
 
+static json_t *reply_metrics(const struct reply_context *context)
+{
+        json_t *value = json_object();
+
+        return codec_finish(value, json_object_set_new(value, "text", codec_key(context->metrics)));
+}
+
 static json_t *reply_result(const struct reply_context *context, const struct reply *reply)
 {
         switch (reply->method) {
@@ -148,6 +155,8 @@ static json_t *reply_result(const struct reply_context *context, const struct re
                 return reply_cancelled(reply);
         case METHOD_HELLO:
                 return reply_hello(context, reply);
+        case METHOD_METRICS:
+                return reply_metrics(context);
         case METHOD_PING:
         case METHOD_RELOAD:
                 return json_object();

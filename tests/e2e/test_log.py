@@ -79,8 +79,10 @@ def test_no_key_can_forge_a_line(memory, key, shown):
 
 
 def test_a_line_that_is_too_long_is_cut_between_two_escapes(memory):
-    for key in ["\n" * 512, "é" * 256, "x" * 512]:
+    for key in ["\n" * 512, "é" * 256, "x" * 512, "é\n" * 170 + "y"]:
         lapse(memory.client(), key)
+    whole = "lock lost: EXPIRED key=\"" + r"é\x0a" * 170
+    assert any(whole.startswith(line.split("warn: ")[1]) for line in lines(memory, "é\\x0a"))
     with open(memory.log_file, "rb") as f:
         for line in f.read().split(b"\n"):
             assert len(line) < 1024

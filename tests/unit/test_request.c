@@ -158,9 +158,9 @@ END_TEST
 
 START_TEST(every_method_is_known_by_its_name)
 {
-        static const char *const names[] = { "add",    "extend",   "free",      "reset",   "list",
-                                             "cancel", "hello",    "subscribe", "ping",    "nodes",
-                                             "status", "sessions", "locks",     "waiters", "reload" };
+        static const char *const names[] = { "add",   "extend",    "free",   "reset",  "list",   "cancel",
+                                             "hello", "subscribe", "ping",   "nodes",  "status", "sessions",
+                                             "locks", "waiters",   "reload", "metrics" };
         char line[128];
 
         ck_assert_uint_eq(sizeof(names) / sizeof(names[0]), METHODS_N);

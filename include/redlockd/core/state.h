@@ -12,6 +12,7 @@
  * it. A round is one command to N nodes and their votes on it.
  */
 #include "redlockd/base/heap.h"
+#include "redlockd/base/histogram.h"
 #include "redlockd/base/map.h"
 #include "redlockd/core/engine.h"
 #include "redlockd/core/inspect.h"
@@ -85,6 +86,7 @@ struct engine {
         uint64_t held_n;
         uint64_t calls_n; /* not yet answered */
         struct inspect_counters counters;
+        struct histogram holds;
 
         bool draining;
         bool drained;       /* said so */

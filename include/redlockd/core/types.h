@@ -37,6 +37,7 @@ enum method {
         METHOD_SESSIONS,
         METHOD_LOCKS,
         METHOD_WAITERS,
+        METHOD_METRICS,
         METHOD_RELOAD,
         METHODS_N,
 };

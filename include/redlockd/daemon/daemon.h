@@ -6,9 +6,11 @@
 #include "redlockd/base/map.h"
 #include "redlockd/core/engine.h"
 #include "redlockd/daemon/inflight.h"
+#include "redlockd/daemon/metrics.h"
 #include "redlockd/daemon/nodes.h"
 #include "redlockd/daemon/service.h"
 #include "redlockd/net/entropy.h"
+#include "redlockd/net/scrape.h"
 #include "redlockd/wire/config.h"
 #include "redlockd/wire/reply.h"
 #include "redlockd/wire/request.h"
@@ -51,6 +53,9 @@ struct daemon {
         struct listener *listener;
         struct nodes nodes;
         struct service service;
+        struct metrics metrics;
+        struct scrape *scrape; /* NULL: nobody is listened to for metrics */
+        bool scrape_was_handed_over;
 
         /* The pump's. */
         bool stepping;                /* inside engine_step(): nothing may be posted */
@@ -75,6 +80,13 @@ struct daemon {
  * log then. The configuration is taken over.
  */
 int daemon_run(struct config *config, const struct daemon_options *options);
+
+/*
+ * Listens for scrapers where the service manager handed over a socket for them, or else where `config` says. Returns 0,
+ * with NULL where neither does, or negative errno.
+ */
+int daemon_listen_for_scrapes(struct daemon *d, const struct config *config, struct scrape **ret_scrape,
+                              char ret_error[static SCRAPE_ERROR_MAX]);
 
 /* What follows from the settings and may change while it runs. */
 void daemon_apply_settings(struct daemon *d);

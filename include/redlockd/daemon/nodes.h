@@ -28,6 +28,7 @@ struct nodes {
                 struct redis *redis; /* NULL: the `memory:` node, or closed */
                 enum node_state state;
                 char reason[NODE_REASON_MAX]; /* as it was logged last */
+                struct histogram round_trip;
                 bool unflushed;
         } * all;         /* NODES_MAX; owned */
         unsigned n;      /* all numbers in use are below it */

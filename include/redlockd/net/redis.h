@@ -8,6 +8,7 @@
  * Every command that was accepted is answered exactly once, in order, also when the connection dies.
  */
 #include "redlockd/base/address.h"
+#include "redlockd/base/histogram.h"
 #include "redlockd/core/types.h"
 
 #include <uv.h>
@@ -20,10 +21,11 @@ struct redis_options {
         const struct address *address; /* TCP or UNIX; borrowed for the node's whole life. User and password may be
                                           changed: the next connection uses them */
         const char *key_prefix;        /* put before every key; borrowed likewise */
-        uint64_t connect_timeout_ms; /* from resolving to the last answer of the introduction; and for any answer after
-                                        it */
-        uint64_t reconnect_min_ms;   /* doubles with jitter after each failure ... */
-        uint64_t reconnect_max_ms;   /* ... up to this */
+        uint64_t connect_timeout_ms;  /* from resolving to the last answer of the introduction; and for any answer after
+                                         it */
+        uint64_t reconnect_min_ms;    /* doubles with jitter after each failure ... */
+        uint64_t reconnect_max_ms;    /* ... up to this */
+        struct histogram *round_trip; /* of each answer; NULL: not counted. Borrowed likewise */
         void *userdata;
         /* The state changed. `reason` is for people, "" for NODE_UP, never with a password in it. */
         void (*on_state)(void *userdata, unsigned node, enum node_state state, const char *reason);

@@ -47,6 +47,9 @@ struct config {
                 char *level; /* "error", "warn", "info", "debug" */
         } log;
         struct {
+                char *listen; /* NULL: nowhere; else host:port or the path of a socket */
+        } metrics;
+        struct {
                 uint64_t grace_ms;
         } stop;
 };

@@ -29,8 +29,9 @@ struct reply_context {
         const char *version;
         pid_t pid;
         uint64_t started_ns;
-        const char *scope;  /* "host" or "network" */
-        uint64_t malformed; /* lines answered with PARSE, INVALID_REQUEST or TOO_LARGE */
+        const char *scope;   /* "host" or "network" */
+        uint64_t malformed;  /* lines answered with PARSE, INVALID_REQUEST or TOO_LARGE */
+        struct text metrics; /* `metrics`: as it is, UTF-8 */
         /* hello's `limits`: name and value pairs, ended by a NULL name */
         const struct reply_limit {
                 const char *name;

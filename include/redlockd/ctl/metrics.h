@@ -1,0 +1,8 @@
+#pragma once
+
+/*
+ * `redlockctl metrics`: what the broker counts, in Prometheus' text, on stdout or into a file.
+ */
+
+/* What follows `metrics` on the command line, with `metrics` itself as argv[0]. Returns the exit code. */
+int metrics_main(const char *socket, int argc, char **argv);
