@@ -20,6 +20,7 @@ need clang command -v clang
 need clang-format command -v clang-format
 need clang-tidy command -v clang-tidy
 need prometheus command -v promtool
+need strace command -v strace
 need redis-server command -v redis-server
 need nodejs command -v node
 need npm command -v npm

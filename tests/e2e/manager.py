@@ -106,6 +106,11 @@ class Service(Daemon):
         with contextlib.suppress(ProcessLookupError):
             super().kill()
 
+    def reconfigure_whole(self, nodes, **sections):
+        """Writes another configuration in the place of what is there, whatever that is."""
+        self.config.write_text("{}")
+        self.reconfigure(nodes, **sections)
+
     def reconfigure(self, nodes=None, **sections):
         """Writes another configuration: sections replace those of before, None takes one away."""
         config = json.loads(self.config.read_text())
