@@ -21,6 +21,9 @@ need clang-format command -v clang-format
 need clang-tidy command -v clang-tidy
 need prometheus command -v promtool
 need strace command -v strace
+need mandoc command -v mandoc
+need zsh command -v zsh
+need fish command -v fish
 need redis-server command -v redis-server
 need nodejs command -v node
 need npm command -v npm

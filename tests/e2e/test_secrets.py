@@ -96,7 +96,7 @@ def test_a_password_goes_to_its_node_and_nowhere_else(world, manager):
         service.ctl("-j", command)
     service.reconfigure(nodes=[*nodes, "redis://u:s3cret-in-url@bad host"])
     assert "nodes[5]" in service.ctl("reload")
-    service.config.write_text('{"nodes": ["redis://:s3cret-in-url@127.0.0.1:1", "s3cret-in-url" : ]}')
+    service.config.write_text('{"nodes": ["redis://:s3cret-in-url@127.0.0.1:1", "redis://:s3cret-in-url@h" "redis://:s3cret-in-url@i"]}')
     assert "1:" in service.ctl("reload")
     service.ctl("-t", "-c", service.config, program=REDLOCKD)
     service.reconfigure_whole(nodes)
