@@ -104,6 +104,17 @@ E2E ?=
 check-e2e: all ## real redis-servers, the real daemon, its clients and their deaths (E2E='-k name' picks)
 	REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e $(E2E)
 
+check-package: ## what install, uninstall, dist and deb make: nothing overwritten, nothing left, the same bytes each time
+	@tests/deps.sh package
+	@tests/systemd/package.sh $(BUILD)/package
+
+check-systemd: ## the package under a real systemd as PID 1, in a machine that is thrown away (root; a minute)
+	@tests/deps.sh package
+	@$(MAKE) --no-print-directory deb
+	@tests/systemd/units.sh $(BUILD)
+	@tests/systemd/box.sh /usr/bin/python3 /work/tests/systemd/scenes.py \
+		/work/$(BUILD)/deb/redlockd_$(VERSION)_$(shell dpkg --print-architecture).deb
+
 check-format: ## the formatting of every C file (clang-format 14, Debian 12's)
 	@tests/format.sh --check
 
@@ -139,4 +150,4 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 -include $(shell find $(BUILD) -name '*.d' -path '*obj*' 2>/dev/null)
-.PHONY: all check check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model
+.PHONY: all check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model

@@ -55,13 +55,13 @@ uninstall: ## what install put there; the configuration is left
 	@if test -e $(DESTDIR)$(CONFIG); then echo "  $(DESTDIR)$(CONFIG): left as it is"; fi
 
 # The same bytes from the same commit, whenever and wherever: files in order, with the time of the commit.
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y Makefile)
+SOURCE_DATE_EPOCH ?= $(shell test -e .git && git log -1 --format=%ct || stat -c %Y Makefile)
 export SOURCE_DATE_EPOCH
 DIST := redlockd-$(VERSION)
 
 dist: ## the source as build/redlockd-VERSION.tar.gz
 	@mkdir -p $(BUILD)
-	@(git ls-files 2>/dev/null || find . -path ./build -prune -o -type f -printf '%P\n') | LC_ALL=C sort | \
+	@(test -e .git && git ls-files || find . -path ./build -prune -o -type f -printf '%P\n') | LC_ALL=C sort | \
 		tar --create --files-from=- --transform='s|^|$(DIST)/|' --mtime=@$(SOURCE_DATE_EPOCH) --mode=u+rw,go=rX \
 			--owner=0 --group=0 --numeric-owner --format=gnu | gzip -9n > $(BUILD)/$(DIST).tar.gz
 	@echo "  $(BUILD)/$(DIST).tar.gz"
