@@ -161,7 +161,7 @@ static int read_metrics_listen(const struct slot *slot, const json_t *value)
         char host[SOCKET_MAX + 1];
         size_t n;
 
-        if (!address || address[0] == '/')
+        if (json_is_null(value) || (address && address[0] == '/'))
                 return read_string_or_null(slot, value);
         n = colon ? (size_t)(colon - address) : 0;
         if (n == 0 || n > SOCKET_MAX || strspn(colon + 1, "0123456789") != strlen(colon + 1) || colon[1] == 0 ||
