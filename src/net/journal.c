@@ -62,6 +62,8 @@ bool journal_send(const struct journal_field *fields, size_t n)
 
         if (fd < 0)
                 fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return false;
         for (i = 0; i < n && sent; ++i)
                 sent = journal_append(&entry, &fields[i]) == 0;
         if (sent)

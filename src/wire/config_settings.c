@@ -167,7 +167,8 @@ static int read_metrics_listen(const struct slot *slot, const json_t *value)
         if (n == 0 || n > SOCKET_MAX || strspn(colon + 1, "0123456789") != strlen(colon + 1) || colon[1] == 0 ||
             strlen(colon + 1) > 5 || atol(colon + 1) > UINT16_MAX)
                 n = 0;
-        memcpy(host, address, n);
+        if (n > 0)
+                memcpy(host, address, n);
         host[n] = '\0';
         if (n > 2 && host[0] == '[' && host[n - 1] == ']') {
                 host[n - 1] = '\0';
