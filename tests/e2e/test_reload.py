@@ -74,7 +74,7 @@ def test_the_log_level_changes(service):
     service.reconfigure(log={"level": "debug"})
     reloaded(service)
     service.client().call("ping")
-    eventually(lambda: "debug: session" in service.log())
+    eventually(lambda: "debug: ping: done" in service.log())
 
 
 def test_the_log_level_of_the_command_line_stands(world, manager):
