@@ -181,6 +181,7 @@ def test_a_broker_that_stops_is_not_reloaded(service):
     eventually(lambda: admin.call("status")["draining"])
     admin.fails("STOPPING", "reload")
     holder.call("free")
+    assert service.ended() == 0
 
 
 def test_a_memory_node_and_redis_do_not_take_turns(world, service):

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from harness import LATE, connect, eventually, let_pass, now_ms, stop_process
+from harness import LATE, connect, eventually, let_pass, now_ms, sanitized, stop_process
 from manager import Manager, Service
 
 
@@ -80,6 +80,15 @@ def test_stopping_is_told_when_the_drain_begins(world, manager):
     manager.hear_until("STATUS", "1/1 nodes up, 1 sessions, 1 locks, draining")
     client.call("free")
     assert service.ended() == 0
+
+
+@pytest.mark.skipif(sanitized(), reason="what looks for leaks at the end does not bear signals")
+def test_signals_that_come_while_it_ends_do_not_make_a_clean_end_a_dirty_one(world, manager):
+    for _ in range(20):
+        service = Service(world, manager).start()
+        while service.process.poll() is None:
+            service.process.send_signal(signal.SIGTERM)
+        assert service.process.returncode == 0
 
 
 def test_the_watchdog_is_fed_while_the_loop_turns_and_only_then(world, manager):
