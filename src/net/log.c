@@ -203,7 +203,7 @@ static bool log_to_journal(enum log_level level, const struct log_about *about, 
 
 void log_write(enum log_level level, const struct log_about *about, const char *format, ...)
 {
-        static const struct log_about nothing = { NULL };
+        static const struct log_about nothing = { .event = NULL };
         struct log_line line = { .len = 0 };
         char text[LOG_LINE_MAX];
         va_list args;
