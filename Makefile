@@ -9,17 +9,14 @@ SAN     ?=
 BUILD   ?= build$(if $(SAN),/$(SAN))
 VERSION := 0.1.0
 
-PREFIX     ?= /usr/local
-SYSCONFDIR ?= /etc
-DESTDIR    ?=
-
 say = $(if $(V),,@printf '  %-3s %s\n' $(1) $@;)
 
 ROOT   := $(filter 0,$(shell id -u))
 SOCKET ?= $(if $(ROOT),/run/redlockd/redlockd.sock,$(abspath $(BUILD))/redlockd.sock)
 
 CFLAGS   ?= -O2 -g
-WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
+WERROR   ?= -Werror
+WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
             -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wno-unused-parameter
 FLAGS    := -std=gnu11 -D_GNU_SOURCE -DREDLOCKD_VERSION='"$(VERSION)"' -Iinclude -Itests $(WARNINGS) -fno-strict-aliasing \
             -fstack-protector-strong
@@ -46,7 +43,7 @@ all: $(BUILD)/redlockd $(BUILD)/redlockctl ## build/redlockd and build/redlockct
 
 $(BUILD)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
-	$(call say,CC) $(CC) $(FLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC) $(CC) $(FLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 define layer_rule
 $$(call archive,$(1)): $$(call objects,$(1))
@@ -71,7 +68,7 @@ helpers = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(filter-out $(wildcard te
 
 $(BUILD)/tests/obj/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(call say,CC) $(CC) $(FLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC) $(CC) $(FLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 define test_rule
 $$(BUILD)/tests/$(1)/%: $$(BUILD)/tests/obj/$(1)/%.o $$(call helpers,$(1)) $$(TEST_ARCHIVES)
@@ -110,6 +107,17 @@ E2E ?=
 check-e2e: all ## real redis-servers, the real daemon, its clients and their deaths (E2E='-k name' picks)
 	REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e $(E2E)
 
+check-package: ## what install, uninstall, dist and deb make: nothing overwritten, nothing left, the same bytes each time
+	@tests/deps.sh package
+	@tests/systemd/package.sh $(BUILD)/package
+
+check-systemd: ## the package under a real systemd as PID 1, in a machine that is thrown away (root; a minute)
+	@tests/deps.sh package
+	@$(MAKE) --no-print-directory deb
+	@tests/systemd/units.sh $(BUILD)
+	@tests/systemd/box.sh /usr/bin/python3 /work/tests/systemd/scenes.py \
+		/work/$(BUILD)/deb/redlockd_$(VERSION)_$(shell dpkg --print-architecture).deb
+
 check-format: ## the formatting of every C file (clang-format 14, Debian 12's)
 	@tests/format.sh --check
 
@@ -136,20 +144,13 @@ tidy: check-tidy ## the same as check-tidy
 deps: ## install (apt, as root or with sudo) what is missing for build and tests
 	@tests/deps.sh
 
-install: all ## into $(DESTDIR)$(PREFIX); an existing configuration is left as it is
-	install -D -m 755 $(BUILD)/redlockd $(DESTDIR)$(PREFIX)/sbin/redlockd
-	install -D -m 755 $(BUILD)/redlockctl $(DESTDIR)$(PREFIX)/bin/redlockctl
-	install -D -m 644 systemd/redlockd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/redlockd.conf
-	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|@sbindir@|$(PREFIX)/sbin|' systemd/redlockd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/redlockd.service
-	test -e $(DESTDIR)$(SYSCONFDIR)/redlockd/redlockd.json || \
-		install -D -m 644 conf/redlockd.json $(DESTDIR)$(SYSCONFDIR)/redlockd/redlockd.json
-
 clean: ## remove build/
 	rm -rf build
 
-help: ## this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
+include systemd/install.mk
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all check check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps install clean help swarm swarm-mutants model
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+-include $(shell find $(BUILD) -name '*.d' -path '*obj*' 2>/dev/null)
+.PHONY: all check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model

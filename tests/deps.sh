@@ -1,5 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing miss; does nothing where all is there.
+#
+#       tests/deps.sh [package]         package: also what making the Debian package and trying it under systemd needs
 set -eu
 
 missing=
@@ -20,12 +22,26 @@ need check pkg-config --exists check
 need clang command -v clang
 need clang-format command -v clang-format
 need clang-tidy command -v clang-tidy
+need prometheus command -v promtool
+need strace command -v strace
+need mandoc command -v mandoc
+need zsh command -v zsh
+need fish command -v fish
 need redis-server command -v redis-server
 need tmux command -v tmux
 need nodejs command -v node
 need npm command -v npm
 need spin command -v spin
 need python3-pytest /usr/bin/python3 -m pytest --version
+if [ "${1:-}" = package ]; then
+        need debhelper command -v dh
+        need dpkg-dev command -v dpkg-buildpackage
+        need lintian command -v lintian
+        need systemd test -x /lib/systemd/systemd
+        need dbus command -v dbus-daemon
+        need procps command -v pgrep
+        need iproute2 command -v ip
+fi
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 
 [ -n "$missing" ] || exit 0

@@ -55,7 +55,7 @@ fi
 
 if [ -z "${TIDY_QUICK:-}" ]; then
         flags="-std=gnu11 -D_GNU_SOURCE -DREDLOCKD_VERSION=\"\" -Iinclude $(pkg-config --cflags libuv hiredis jansson)"
-        checks='-*,clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-assignment-in-if-condition,-bugprone-branch-clone,-clang-analyzer-security.insecureAPI.*,-bugprone-reserved-identifier,-bugprone-sizeof-expression'
+        checks='-*,clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-assignment-in-if-condition,-bugprone-branch-clone,-clang-analyzer-security.insecureAPI.*,-bugprone-reserved-identifier,-bugprone-sizeof-expression,-bugprone-multi-level-implicit-pointer-conversion,-bugprone-inc-dec-in-conditions'
         export flags checks
         # shellcheck disable=SC2016
         find src -name '*.c' | sort | xargs -P "$(nproc)" -n 1 sh -c \

@@ -16,6 +16,7 @@
 #include "redlockd/core/call.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/members.h"
 #include "redlockd/core/node.h"
 #include "redlockd/core/peek.h"
 #include "redlockd/core/release.h"
@@ -47,6 +48,7 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
         if (!e)
                 return -ENOMEM;
         e->options = *options;
+        e->members = (UINT32_C(1) << options->nodes_n) - 1;
         options->random(options->random_userdata, &e->seed, sizeof(e->seed));
         TAILQ_INIT(&e->outbox);
         TAILQ_INIT(&e->ready);
@@ -56,6 +58,7 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
         TAILQ_INIT(&e->renew_due);
         TAILQ_INIT(&e->release_due);
         TAILQ_INIT(&e->release_later);
+        e->holds = (struct histogram)HISTOGRAM_INIT(histogram_slow_us);
         e->release_retry.kind = DEADLINE_RELEASE;
         e->drain_end.kind = DEADLINE_DRAIN;
         if (map_init(&e->resources) < 0 || map_init(&e->sessions) < 0 || map_init(&e->rounds) < 0 ||
@@ -237,6 +240,9 @@ static void engine_on_event(struct engine *e, const struct event *ev)
                 break;
         case EVENT_TICK:
                 break;
+        case EVENT_CONFIGURE:
+                members_on_configure(e, ev);
+                break;
         case EVENT_DRAIN:
                 engine_on_drain(e);
                 break;
@@ -290,6 +296,7 @@ static void engine_pop_lock_notice(struct engine *e, struct lock *l, enum notice
         ret_effect->kind = EFFECT_NOTICE;
         ret_effect->notice = (struct notice){ .session = l->told_session,
                                               .kind = kind,
+                                              .wanted = kind != NOTICE_LOST || l->lost_wanted,
                                               .key = resource_key(l->resource),
                                               .value = l->value,
                                               .valid_until_ns = l->valid_until_ns,

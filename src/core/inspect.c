@@ -6,6 +6,7 @@
 #include "redlockd/core/call.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/members.h"
 #include "redlockd/core/session.h"
 
 #include <assert.h>
@@ -27,7 +28,7 @@ static unsigned count_nodes(const struct engine *e, enum node_state state)
         unsigned node, n = 0;
 
         for (node = 0; node < e->options.nodes_n; ++node)
-                n += e->nodes[node].state == state;
+                n += e->members & UINT32_C(1) << node && e->nodes[node].state == state;
         return n;
 }
 
@@ -35,11 +36,12 @@ void inspect_status(const struct engine *e, struct inspect_status *ret_status)
 {
         struct session *s;
 
-        *ret_status = (struct inspect_status){ .nodes_n = e->options.nodes_n,
+        *ret_status = (struct inspect_status){ .members = e->members,
+                                               .nodes_n = (unsigned)__builtin_popcount(e->members),
                                                .nodes_up_n = count_nodes(e, NODE_UP),
                                                .nodes_quarantined_n = count_nodes(e, NODE_QUARANTINED),
                                                .nodes_unfit_n = count_nodes(e, NODE_UNFIT),
-                                               .quorum = quorum_of(e->options.nodes_n),
+                                               .quorum = members_quorum(e),
                                                .sessions_n = e->sessions.n,
                                                .locks_n = e->held_n,
                                                .draining = e->draining,
@@ -47,6 +49,26 @@ void inspect_status(const struct engine *e, struct inspect_status *ret_status)
         TAILQ_FOREACH (s, &e->sessions_in_order, in_order) {
                 ret_status->waiters_n += session_count_waiting(s);
         }
+}
+
+uint64_t inspect_oldest_wait_ns(const struct engine *e, uint64_t now_ns)
+{
+        uint64_t oldest_ns = now_ns;
+        struct session *s;
+        struct call *c;
+
+        TAILQ_FOREACH (s, &e->sessions_in_order, in_order) {
+                TAILQ_FOREACH (c, &s->calls, entry) {
+                        if ((c->method == METHOD_ADD || c->method == METHOD_EXTEND) && c->arrived_ns < oldest_ns)
+                                oldest_ns = c->arrived_ns;
+                }
+        }
+        return now_ns - oldest_ns;
+}
+
+const struct histogram *inspect_holds(const struct engine *e)
+{
+        return &e->holds;
 }
 
 void inspect_node(const struct engine *e, unsigned node, struct inspect_node *ret_node)

@@ -14,11 +14,12 @@
 
 #include "redlockd/core/call.h"
 #include "redlockd/core/engine.h"
+#include "redlockd/core/members.h"
 #include "redlockd/core/resource.h"
 
 static bool is_quorum(const struct engine *e, uint32_t nodes)
 {
-        return (unsigned)__builtin_popcount(nodes) >= quorum_of(e->options.nodes_n);
+        return (unsigned)__builtin_popcount(nodes & e->members) >= members_quorum(e);
 }
 
 static void listen_set(struct engine *e, struct resource *r, bool on)
@@ -81,7 +82,7 @@ void listen_on_heard(struct engine *e, const struct event *ev)
         if (!ev->heard.released) {
                 anew = r->ears.open & bit;
                 r->ears.open |= bit;
-                if (anew || (unsigned)__builtin_popcount(r->ears.open) == quorum_of(e->options.nodes_n))
+                if (anew || (unsigned)__builtin_popcount(r->ears.open & e->members) == members_quorum(e))
                         call_wake_at(e, head->call, e->now_ns);
                 return;
         }

@@ -182,7 +182,11 @@ static void lock_lapse(struct engine *e, struct lock *l, enum lost_reason reason
         e->counters.lost += reason == LOST_NO_QUORUM;
         session_unlink_held(l->session, l);
         session_search_again(l->session);
-        lock_tell(e, l, NOTICE_LOST, &l->lost_out, OUTGOING_LOST);
+        histogram_observe_ns(&e->holds, e->now_ns - l->since_ns);
+        lock_ref(l);
+        l->told_session = l->session->id;
+        l->lost_wanted = l->session->events & NOTICE_LOST;
+        outgoing_link(e, &l->lost_out, OUTGOING_LOST);
         session_link_lapsed(e, l->session, l);
 }
 
@@ -274,6 +278,7 @@ void lock_leave(struct engine *e, struct lock *l)
                 --l->session->taking_n;
         } else if (was == LOCK_HELD) {
                 session_unlink_held(l->session, l);
+                histogram_observe_ns(&e->holds, e->now_ns - l->since_ns);
                 --e->held_n;
         } else if (was == LOCK_LAPSED) {
                 session_unlink_lapsed(l->session, l);

@@ -28,19 +28,34 @@ static uint32_t bit_of(unsigned node)
         return UINT32_C(1) << node;
 }
 
+static void node_disarm(struct engine *e, struct node *n)
+{
+        outgoing_unlink(e, &n->state_out);
+        outgoing_unlink(e, &n->certify_out);
+        heap_clear(&e->deadlines, &n->quarantine);
+}
+
+void node_init(struct engine *e, unsigned node)
+{
+        struct node *n = &e->nodes[node];
+
+        node_disarm(e, n);
+        *n = (struct node){ .state = NODE_CONNECTING };
+        fitness_init(&n->fitness, validity_quarantine_ns(e->options.ttl_max_ms, e->options.drift_factor));
+        n->quarantine.kind = DEADLINE_NODE;
+}
+
 int node_init_all(struct engine *e)
 {
-        uint64_t quarantine_ns = validity_quarantine_ns(e->options.ttl_max_ms, e->options.drift_factor);
         unsigned node;
 
-        for (node = 0; node < e->options.nodes_n; ++node) {
+        for (node = 0; node < NODES_MAX; ++node) {
                 if (heap_reserve(&e->deadlines) < 0) {
                         while (node-- > 0)
                                 heap_release(&e->deadlines);
                         return -ENOMEM;
                 }
-                fitness_init(&e->nodes[node].fitness, quarantine_ns);
-                e->nodes[node].quarantine.kind = DEADLINE_NODE;
+                node_init(e, node);
         }
         return 0;
 }
@@ -49,10 +64,8 @@ void node_deinit_all(struct engine *e)
 {
         unsigned node;
 
-        for (node = 0; node < e->options.nodes_n; ++node) {
-                outgoing_unlink(e, &e->nodes[node].state_out);
-                outgoing_unlink(e, &e->nodes[node].certify_out);
-                heap_clear(&e->deadlines, &e->nodes[node].quarantine);
+        for (node = 0; node < NODES_MAX; ++node) {
+                node_disarm(e, &e->nodes[node]);
                 heap_release(&e->deadlines);
         }
 }
@@ -64,7 +77,8 @@ static bool node_is_twin(const struct engine *e, unsigned node)
         unsigned i;
 
         for (i = 0; i < node; ++i)
-                if (e->nodes_linked & bit_of(i) && run_id[0] && strcmp(e->nodes[i].fitness.run_id, run_id) == 0)
+                if (e->nodes_linked & e->members & bit_of(i) && run_id[0] &&
+                    strcmp(e->nodes[i].fitness.run_id, run_id) == 0)
                         return true;
         return false;
 }
@@ -96,6 +110,8 @@ static void node_tell(struct engine *e, unsigned node)
         struct session *s;
 
         outgoing_link(e, &e->nodes[node].state_out, OUTGOING_NODE);
+        if (!(e->members & bit_of(node)))
+                return; /* on its way out: nobody counts on it */
         TAILQ_FOREACH (s, &e->sessions_in_order, in_order) {
                 session_notify_node(e, s, node);
         }

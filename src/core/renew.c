@@ -16,6 +16,7 @@
 #include "redlockd/core/call.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/members.h"
 #include "redlockd/core/resource.h"
 #include "redlockd/core/round.h"
 
@@ -145,7 +146,7 @@ void renew_flush(struct engine *e)
                 for (i = 0, ttl_max_ms = 0; i < n; ++i)
                         if (ttls_ms[i] > ttl_max_ms)
                                 ttl_max_ms = ttls_ms[i];
-                if (round_new(e, COMMAND_RENEW, leases, n, 0, ttl_max_ms, e->nodes_up, NULL, &round) < 0) {
+                if (round_new(e, COMMAND_RENEW, leases, n, 0, ttl_max_ms, members_up(e), NULL, &round) < 0) {
                         for (i = 0; i < n; ++i)
                                 renew_on_failed(e, leases[i]);
                         continue;

@@ -64,8 +64,10 @@ int round_new(struct engine *e, enum command_kind kind, struct lease *const *lea
         r->items_n = leases_n;
         for (i = 0; i < leases_n; ++i)
                 r->items[i].lease = lease_ref(leases[i]);
-        quorum_init(&r->ballot, e->options.nodes_n);
+        quorum_init_members(&r->ballot, e->members);
         for (i = 0; i < e->options.nodes_n; ++i) {
+                if (!(e->members & bit_of(i)))
+                        continue;
                 r->votes[i] = VOTE_PENDING;
                 if (nodes & bit_of(i))
                         continue;
@@ -253,9 +255,10 @@ static void round_note_release(struct engine *e, struct round *r, unsigned node,
 /* Each lease is won by a quorum of nodes that still have it, and lost by one of nodes that do not. */
 static void round_note_renewal(struct engine *e, struct round *r, unsigned node, const struct answer *answer)
 {
-        unsigned i;
+        unsigned quorum = quorum_needed(&r->ballot), i;
 
-        if (r->decided || (answer->verdict != ANSWER_GRANTED && answer->verdict != ANSWER_HELD))
+        if (!(r->ballot.members & bit_of(node)) || r->decided ||
+            (answer->verdict != ANSWER_GRANTED && answer->verdict != ANSWER_HELD))
                 return;
         for (i = 0; i < r->items_n; ++i) {
                 struct round_item *item = &r->items[i];
@@ -266,10 +269,10 @@ static void round_note_renewal(struct engine *e, struct round *r, unsigned node,
                         item->renewed |= bit_of(node);
                 if (item->settled)
                         continue;
-                if ((unsigned)__builtin_popcount(item->renewed) >= quorum_of(e->options.nodes_n)) {
+                if ((unsigned)__builtin_popcount(item->renewed) >= quorum) {
                         item->settled = true;
                         renew_on_won(e, item->lease, r->started_ns, item->ttl_ms);
-                } else if ((unsigned)__builtin_popcount(item->missing) >= quorum_of(e->options.nodes_n)) {
+                } else if ((unsigned)__builtin_popcount(item->missing) >= quorum) {
                         item->settled = true;
                         renew_on_lost(e, item->lease);
                 }
@@ -315,7 +318,7 @@ void round_on_answer(struct engine *e, struct round *r, unsigned node, const str
                 round_note_take(e, r, node, answer->verdict);
         if (r->kind == COMMAND_RENEW)
                 round_note_renewal(e, r, node, answer);
-        if (!r->decided) {
+        if (!r->decided && r->ballot.members & bit_of(node)) {
                 quorum_vote(&r->ballot, node, answer->verdict == ANSWER_GRANTED);
                 r->votes[node] = votes[answer->verdict];
                 if (answer->verdict == ANSWER_HELD) {

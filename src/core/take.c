@@ -16,6 +16,7 @@
 #include "redlockd/core/deadlock.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
+#include "redlockd/core/members.h"
 #include "redlockd/core/release.h"
 #include "redlockd/core/renew.h"
 #include "redlockd/core/round.h"
@@ -228,10 +229,12 @@ static bool take_mark_no_quorum(struct engine *e, struct call *c)
 {
         unsigned node;
 
-        if ((unsigned)__builtin_popcount(e->nodes_up) >= quorum_of(e->options.nodes_n))
+        if ((unsigned)__builtin_popcount(members_up(e)) >= members_quorum(e))
                 return false;
         for (node = 0; node < e->options.nodes_n; ++node)
-                c->votes[node] = e->nodes_up & UINT32_C(1) << node ? VOTE_PENDING : VOTE_DOWN;
+                c->votes[node] = !(e->members & UINT32_C(1) << node) ? VOTE_NONE
+                                 : e->nodes_up & UINT32_C(1) << node ? VOTE_PENDING
+                                                                     : VOTE_DOWN;
         return true;
 }
 
@@ -344,7 +347,7 @@ static int take_start(struct engine *e, struct call *c)
         release_flush(e); /* a lease that was no good any more goes before the one that takes its place */
         acquire_n = take_gather(c, true, leases);
         n = acquire_n + take_gather(c, false, leases + acquire_n);
-        r = round_new(e, COMMAND_TAKE, leases, n, acquire_n, c->ttl_ms, e->nodes_up, c, &c->round);
+        r = round_new(e, COMMAND_TAKE, leases, n, acquire_n, c->ttl_ms, members_up(e), c, &c->round);
         if (r < 0)
                 return r;
         take_mark_trying(c, c);
@@ -562,16 +565,19 @@ static void take_note_votes(struct engine *e, struct call *c, const struct round
  */
 static enum error_name take_blame(const struct engine *e, const struct round *r)
 {
-        unsigned node, failed = 0, held = 0, quorum = quorum_of(e->options.nodes_n);
+        unsigned node, failed = 0, held = 0, quorum = quorum_needed(&r->ballot);
         uint64_t acquired = r->acquire_n ? UINT64_MAX >> (64 - r->acquire_n) : 0;
 
         for (node = 0; node < e->options.nodes_n; ++node) {
+                if (!(r->ballot.members & UINT32_C(1) << node))
+                        continue;
                 held += r->votes[node] == VOTE_HELD;
                 failed +=
                         r->votes[node] != VOTE_GRANTED && r->votes[node] != VOTE_HELD && r->votes[node] != VOTE_PENDING;
         }
         if (r->taken & acquired)
-                return failed > e->options.nodes_n - quorum ? ERROR_NO_QUORUM : ERROR_LOCKED;
+                return failed > (unsigned)__builtin_popcount(r->ballot.members) - quorum ? ERROR_NO_QUORUM
+                                                                                         : ERROR_LOCKED;
         return held >= quorum ? ERROR_LOST : ERROR_NO_QUORUM;
 }
 
@@ -611,7 +617,7 @@ static uint64_t take_free_ns(const struct engine *e, const struct round *r)
                 for (other = 0, free_n = 0; other < e->options.nodes_n; ++other)
                         free_n += r->votes[other] == VOTE_GRANTED ||
                                   (r->votes[other] == VOTE_HELD && r->left_ms[other] <= left_ms);
-                if (free_n >= quorum_of(e->options.nodes_n) && left_ms < after_ms)
+                if (free_n >= quorum_needed(&r->ballot) && left_ms < after_ms)
                         after_ms = left_ms;
         }
         return after_ms == UINT64_MAX ? UINT64_MAX : e->now_ns + (after_ms + 1) * NS_PER_MS;

@@ -8,6 +8,8 @@
 #include "redlockd/ctl/connection.h"
 #include "redlockd/ctl/doctor.h"
 #include "redlockd/ctl/hold.h"
+#include "redlockd/ctl/metrics.h"
+#include "redlockd/ctl/reload.h"
 #include "redlockd/ctl/run.h"
 #include "redlockd/ctl/show.h"
 #include "redlockd/ctl/top.h"
@@ -116,6 +118,15 @@ static const struct command commands[] = {
           "not with --yes.\n"
           "Example: redlockctl kill 17\n",
           admin_main },
+        { "metrics", "[-o FILE]", "what is counted, for Prometheus",
+          "  -o FILE               into a file that is replaced as a whole, for node_exporter\n"
+          "Example: redlockctl metrics -o /var/lib/prometheus/node-exporter/redlockd.prom\n",
+          metrics_main },
+        { "reload", "", "read the configuration again (for administrators)",
+          "All of the file is taken, or none of it: then each error is shown with its place,\n"
+          "and the exit code is 1.\n"
+          "Example: redlockctl reload\n",
+          reload_main },
         { "certify", "[--yes] NODE", "end the quarantine of a node (for administrators)",
           "A node that came back empty gives no vote until the longest TTL has passed. Where\n"
           "you know that nobody holds anything that it may have forgotten, it can vote at\n"

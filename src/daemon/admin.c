@@ -1,5 +1,5 @@
 /*
- * The door before drain, kill, break and certify; the engine carries them out (core/admin.c).
+ * The door before drain, kill, break, certify and reload; others carry them out.
  */
 #include "redlockd/daemon/admin.h"
 
@@ -18,6 +18,8 @@ static void admin_describe(const struct request *request, char ret_text[ADMIN_SH
 
         if (request->method == METHOD_DRAIN) {
                 snprintf(ret_text, ADMIN_SHOWN_MAX, "drain%s", request->off ? " off" : "");
+        } else if (request->method == METHOD_RELOAD) {
+                snprintf(ret_text, ADMIN_SHOWN_MAX, "reload");
         } else if (request->method == METHOD_CERTIFY) {
                 snprintf(ret_text, ADMIN_SHOWN_MAX, "certify a node");
         } else if (request->method == METHOD_KILL) {
@@ -36,7 +38,8 @@ static void admin_describe(const struct request *request, char ret_text[ADMIN_SH
 
 static bool admin_is_method(enum method method)
 {
-        return method == METHOD_DRAIN || method == METHOD_KILL || method == METHOD_BREAK || method == METHOD_CERTIFY;
+        return method == METHOD_DRAIN || method == METHOD_KILL || method == METHOD_BREAK || method == METHOD_CERTIFY ||
+               method == METHOD_RELOAD;
 }
 
 /* A session that can be killed is another one, and there. */

@@ -11,9 +11,11 @@
 #include "redlockd/daemon/daemon.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/daemon/access.h"
 #include "redlockd/daemon/nodes.h"
 #include "redlockd/daemon/peer.h"
 #include "redlockd/daemon/pump.h"
+#include "redlockd/daemon/reload.h"
 #include "redlockd/net/clock.h"
 #include "redlockd/net/listener.h"
 #include "redlockd/net/log.h"
@@ -60,6 +62,8 @@ static void daemon_close(struct daemon *d)
         d->wakeup = wakeup_close(d->wakeup);
         d->signals = signals_close(d->signals);
         d->listener = listener_close(d->listener);
+        d->scrape = scrape_close(d->scrape);
+        service_close(d);
         uv_close((uv_handle_t *)&d->flush, NULL);
         uv_close((uv_handle_t *)&d->patience, NULL);
 }
@@ -69,6 +73,7 @@ static void daemon_flush_cb(uv_prepare_t *prepare)
         struct daemon *d = prepare->data;
 
         pump_flush(d);
+        metrics_on_turn(d);
         if (d->state == DAEMON_CLOSING && d->peers.n == 0 && !d->closed)
                 daemon_close(d);
 }
@@ -107,6 +112,7 @@ static void daemon_drain(struct daemon *d)
         d->listener = listener_close(d->listener);
         uv_timer_start(&d->patience, daemon_patience_cb, d->config->stop.grace_ms, 0);
         pump_post(d, &event);
+        service_stopping(d);
 }
 
 static void daemon_on_signal(void *userdata, int signum)
@@ -114,7 +120,7 @@ static void daemon_on_signal(void *userdata, int signum)
         struct daemon *d = userdata;
 
         if (signum == SIGHUP)
-                log_warn("SIGHUP: the configuration cannot be read again while running yet; nothing was changed");
+                reload_run(d, "SIGHUP", NULL);
         else if (d->state == DAEMON_RUNNING)
                 daemon_drain(d);
         else if (d->state == DAEMON_DRAINING)
@@ -151,6 +157,16 @@ static void daemon_prepare_rules(struct daemon *d)
                 .keys_max = c->limits.keys_per_request_max,
                 .key_bytes_max = c->limits.key_bytes_max,
         };
+}
+
+void daemon_apply_settings(struct daemon *d)
+{
+        enum log_level level;
+
+        if (log_level_parse(d->options.level ? d->options.level : d->config->log.level, &level))
+                log_set_level(level);
+        access_check(d->config);
+        daemon_prepare_rules(d);
 }
 
 static void daemon_prepare_context(struct daemon *d)
@@ -219,17 +235,40 @@ static int daemon_start_engine(struct daemon *d)
         return r;
 }
 
-static int daemon_start_loop(struct daemon *d, const char *socket)
+static int daemon_on_scrape(void *userdata, struct buffer *out)
+{
+        return metrics_print(userdata, out);
+}
+
+int daemon_listen_for_scrapes(struct daemon *d, const struct config *config, struct scrape **ret_scrape,
+                              char ret_error[static SCRAPE_ERROR_MAX])
+{
+        struct scrape_options options = { .loop = &d->loop,
+                                          .fd = d->service.activation.metrics,
+                                          .address = config->metrics.listen,
+                                          .userdata = d,
+                                          .on_scrape = daemon_on_scrape };
+
+        *ret_scrape = NULL;
+        if (options.fd < 0 && !options.address)
+                return 0;
+        d->scrape_was_handed_over |= options.fd >= 0;
+        d->service.activation.metrics = -1;
+        return scrape_new(ret_scrape, &options, ret_error);
+}
+
+static int daemon_start_loop(struct daemon *d)
 {
         struct listener_options options = {
                 .loop = &d->loop,
-                .path = socket,
+                .fd = d->service.activation.clients,
+                .path = d->options.socket,
                 .mode = d->config->listen.mode,
                 .group = d->config->listen.group,
                 .userdata = d,
                 .on_connection = daemon_on_connection,
         };
-        char error[LISTENER_ERROR_MAX];
+        char error[SCRAPE_ERROR_MAX];
         int r;
 
         r = wakeup_new(&d->wakeup, &d->loop, daemon_on_wakeup, d);
@@ -239,48 +278,63 @@ static int daemon_start_loop(struct daemon *d, const char *socket)
                 log_error("cannot start: %s", strerror(-r));
                 return r;
         }
+        d->service.activation.clients = -1; /* the listener's from now on */
         r = listener_new(&d->listener, &options, error);
+        if (r >= 0)
+                r = daemon_listen_for_scrapes(d, d->config, &d->scrape, error);
         if (r < 0)
                 log_error("%s", error);
         return r;
 }
 
-static int daemon_start(struct daemon *d, const char *socket)
+/* Where clients connect, and what their locks are worth. */
+static void daemon_say_hello(const struct daemon *d, bool activated)
 {
+        const char *from = activated ? "handed over by the service manager" : d->options.socket;
+
+        if (nodes_local(d))
+                log_info("redlockd " REDLOCKD_VERSION ": scope host (memory: locks between the processes of this host "
+                         "only), socket %s",
+                         from);
+        else
+                log_info("redlockd " REDLOCKD_VERSION ": scope network, %u nodes, quorum %u, socket %s", d->nodes.n,
+                         d->nodes.n / 2 + 1, from);
+        if (!nodes_local(d) && !d->config->redis.restart_quarantine)
+                log_warn(
+                        "redis.restartQuarantine is false: a node that restarts empty or is flushed votes at once, and "
+                        "two clients may hold one lock");
+}
+
+static int daemon_start(struct daemon *d)
+{
+        bool activated;
         int r;
 
         daemon_raise_files(d->config);
         r = daemon_check_kernel(d->config);
         if (r >= 0)
+                r = service_init(d);
+        activated = d->service.activation.clients >= 0;
+        if (r >= 0)
                 r = daemon_start_engine(d);
         if (r >= 0)
-                r = daemon_start_loop(d, socket);
+                r = daemon_start_loop(d);
         if (r < 0)
                 return r;
-        daemon_prepare_rules(d);
+        daemon_apply_settings(d);
         daemon_prepare_context(d);
         daemon_move(d, DAEMON_RUNNING);
-        if (nodes_local(d))
-                log_info("redlockd " REDLOCKD_VERSION ": scope host (memory: locks between the processes of this host "
-                         "only), socket %s",
-                         socket);
-        else
-                log_info("redlockd " REDLOCKD_VERSION ": scope network, %u nodes, quorum %u, socket %s", d->nodes.n,
-                         d->nodes.n / 2 + 1, socket);
-        if (!nodes_local(d) && !d->config->redis.restart_quarantine)
-                log_warn(
-                        "redis.restartQuarantine is false: a node that restarts empty or is flushed votes at once, and "
-                        "two clients may hold one lock");
+        daemon_say_hello(d, activated);
         nodes_start(d);
+        service_ready(d);
         return 0;
 }
 
-static int daemon_init(struct daemon *d, const struct config *config)
+static int daemon_init(struct daemon *d)
 {
         struct hash_seed seed;
         int r;
 
-        d->config = config;
         TAILQ_INIT(&d->unflushed);
         entropy_fill(&d->entropy, &seed, sizeof(seed));
         r = inflight_init(&d->inflight, seed);
@@ -292,9 +346,12 @@ static int daemon_init(struct daemon *d, const struct config *config)
         r = uv_loop_init(&d->loop);
         if (r < 0)
                 goto fail_peers;
+        uv_loop_configure(&d->loop, UV_METRICS_IDLE_TIME);
+        metrics_init(&d->metrics);
         uv_prepare_init(&d->loop, &d->flush);
         uv_timer_init(&d->loop, &d->patience);
-        d->flush.data = d->patience.data = d;
+        uv_timer_init(&d->loop, &d->nodes.settle);
+        d->flush.data = d->patience.data = d->nodes.settle.data = d;
         uv_prepare_start(&d->flush, daemon_flush_cb);
         return 0;
 fail_peers:
@@ -313,20 +370,29 @@ static void daemon_deinit(struct daemon *d)
         nodes_deinit(d);
         map_deinit(&d->peers);
         inflight_deinit(&d->inflight);
+        config_deinit(&d->settings);
 }
 
-int daemon_run(const struct config *config, const char *socket)
+int daemon_run(struct config *config, const struct daemon_options *options)
 {
         struct daemon *d = mem_zalloc(sizeof(*d));
-        int r;
+        int r = -ENOMEM;
 
-        r = d ? daemon_init(d, config) : -ENOMEM;
+        if (d) {
+                d->options = *options;
+                d->settings = *config;
+                d->config = &d->settings;
+                *config = (struct config){ 0 };
+                r = daemon_init(d);
+        }
         if (r < 0) {
                 log_error("cannot start: %s", strerror(-r));
+                if (d)
+                        config_deinit(&d->settings);
                 mem_free(d);
                 return r;
         }
-        r = daemon_start(d, socket);
+        r = daemon_start(d);
         if (r < 0) {
                 daemon_move(d, DAEMON_CLOSING);
                 daemon_close(d);

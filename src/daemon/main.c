@@ -2,6 +2,7 @@
  * redlockd: arguments, configuration, and the daemon is run.
  */
 #include "redlockd/daemon/daemon.h"
+#include "redlockd/daemon/settings.h"
 #include "redlockd/net/log.h"
 #include "redlockd/wire/config.h"
 
@@ -13,13 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONFIG_FILE "/etc/redlockd/redlockd.json"
-
-static const char usage[] = "usage: redlockd [-c FILE] [-s SOCKET] [-t] [-l LEVEL] [-V] [-h]\n"
+static const char usage[] = "usage: redlockd [-c FILE] [-s SOCKET] [-t | -T] [-l LEVEL] [-V] [-h]\n"
                             "\n"
-                            "  -c, --config FILE    the configuration (" CONFIG_FILE " where it exists)\n"
+                            "  -c, --config FILE    the configuration (" SETTINGS_FILE " where it exists)\n"
                             "  -s, --socket SOCKET  where to listen ($REDLOCKD_SOCKET, or listen.socket of FILE)\n"
                             "  -t, --test           check the configuration and exit: 0, or 1 with every error shown\n"
+                            "  -T, --test-nodes     the same, and connect to every node\n"
                             "  -l, --log LEVEL      error, warn, info or debug (log.level of FILE)\n"
                             "  -V, --version\n"
                             "  -h, --help\n";
@@ -29,6 +29,7 @@ struct arguments {
         const char *socket;
         const char *level;
         bool test;
+        bool test_nodes;
 };
 
 static void bad_arguments(const char *what, const char *value)
@@ -40,19 +41,16 @@ static void bad_arguments(const char *what, const char *value)
 static struct arguments read_arguments(int argc, char **argv)
 {
         static const struct option options[] = {
-                { "config", required_argument, NULL, 'c' },
-                { "socket", required_argument, NULL, 's' },
-                { "test", no_argument, NULL, 't' },
-                { "log", required_argument, NULL, 'l' },
-                { "version", no_argument, NULL, 'V' },
-                { "help", no_argument, NULL, 'h' },
-                { NULL, 0, NULL, 0 },
+                { "config", required_argument, NULL, 'c' }, { "socket", required_argument, NULL, 's' },
+                { "test", no_argument, NULL, 't' },         { "test-nodes", no_argument, NULL, 'T' },
+                { "log", required_argument, NULL, 'l' },    { "version", no_argument, NULL, 'V' },
+                { "help", no_argument, NULL, 'h' },         { NULL, 0, NULL, 0 },
         };
         struct arguments a = { 0 };
         enum log_level level;
         int option;
 
-        while ((option = getopt_long(argc, argv, "c:s:tl:Vh", options, NULL)) >= 0) {
+        while ((option = getopt_long(argc, argv, "c:s:tTl:Vh", options, NULL)) >= 0) {
                 switch (option) {
                 case 'c':
                         a.file = optarg;
@@ -61,7 +59,9 @@ static struct arguments read_arguments(int argc, char **argv)
                         a.socket = optarg;
                         break;
                 case 't':
+                case 'T':
                         a.test = true;
+                        a.test_nodes |= option == 'T';
                         break;
                 case 'l':
                         if (!log_level_parse(optarg, &level))
@@ -89,23 +89,6 @@ static void print_error(void *userdata, const char *line)
         fprintf(stderr, "%s\n", line);
 }
 
-/* Without -c a missing file means the defaults: a broker of this host's processes. */
-static int read_config(const struct arguments *a, struct config *ret_config)
-{
-        const char *file = a->file ? a->file : CONFIG_FILE;
-        int r;
-
-        if (!a->file && access(file, F_OK) < 0 && errno == ENOENT)
-                r = config_init(ret_config);
-        else
-                r = config_load(file, getenv("CREDENTIALS_DIRECTORY"), ret_config, print_error, NULL);
-        if (r < 0)
-                fprintf(stderr, "redlockd: %s: %s\n", file, r == -EINVAL ? "not usable" : strerror(-r));
-        else if (a->test)
-                printf("%s: ok\n", !a->file && access(file, F_OK) < 0 ? "defaults" : file);
-        return r;
-}
-
 static const char *choose_socket(const struct arguments *a, const struct config *config)
 {
         const char *environment = getenv("REDLOCKD_SOCKET");
@@ -115,22 +98,34 @@ static const char *choose_socket(const struct arguments *a, const struct config 
         return environment && *environment ? environment : config->listen.socket;
 }
 
+static int test_config(const struct arguments *a, const struct config *config)
+{
+        const char *file = a->file ? a->file : SETTINGS_FILE;
+
+        printf("%s: ok\n", !a->file && access(file, F_OK) < 0 ? "defaults" : file);
+        return a->test_nodes ? settings_probe(config) : 0;
+}
+
 int main(int argc, char **argv)
 {
-        struct arguments a;
+        struct daemon_options options;
         struct config config;
-        enum log_level level;
+        struct arguments a;
         int r;
 
         signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of the write, not our end */
         a = read_arguments(argc, argv);
-        r = read_config(&a, &config);
-        if (r < 0)
+        r = settings_load(a.file, &config, print_error, NULL);
+        if (r < 0) {
+                fprintf(stderr, "redlockd: %s: not usable\n", a.file ? a.file : SETTINGS_FILE);
                 return 1;
-        if (log_level_parse(a.level ? a.level : config.log.level, &level))
-                log_set_level(level);
-        if (!a.test)
-                r = daemon_run(&config, choose_socket(&a, &config));
+        }
+        if (a.test) {
+                r = test_config(&a, &config);
+        } else {
+                options = (struct daemon_options){ a.file, choose_socket(&a, &config), a.level };
+                r = daemon_run(&config, &options);
+        }
         config_deinit(&config);
         return r < 0 ? 1 : 0;
 }

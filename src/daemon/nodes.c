@@ -3,6 +3,11 @@
  * the `memory:` node carries it out on the spot.
  *
  * Every command is answered exactly once: what a node does not even take counts as lost, right away.
+ *
+ *      FREE --configured--> MEMBER --not configured any more--> LEAVING --maxTtl--> CLOSING --closed--> FREE
+ *
+ * LEAVING lasts as long as anything may be locked that was locked before: until then what is released is released there
+ * too, for the sake of hosts that still count on it, and no other node comes or goes.
  */
 #include "redlockd/daemon/nodes.h"
 
@@ -15,6 +20,22 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+
+static const unsigned place_moves[] = {
+        [PLACE_FREE] = 1 << PLACE_MEMBER,
+        [PLACE_MEMBER] = 1 << PLACE_LEAVING | 1 << PLACE_CLOSING | 1 << PLACE_FREE,
+        [PLACE_LEAVING] = 1 << PLACE_CLOSING,
+        [PLACE_CLOSING] = 1 << PLACE_FREE,
+};
+
+static void nodes_move(struct node *n, enum node_place place)
+{
+        assert(place_moves[n->place] & 1u << place);
+        n->place = place;
+}
 
 /* Rounded up. */
 static uint64_t nodes_seconds_until(uint64_t then_ns)
@@ -32,18 +53,25 @@ void nodes_log(const struct daemon *d, unsigned node)
                 [NODE_QUARANTINED] = "quarantined", [NODE_UNFIT] = "unfit",
         };
         const char *name = d->nodes.shown[node].name;
+        const struct log_about about = { .event = "node", .node = name };
         struct inspect_node seen;
 
         inspect_node(d->engine, node, &seen);
         if (seen.state == NODE_CONNECTING)
-                log_debug("node %s: connecting", name);
+                log_write(LOG_LEVEL_DEBUG, &about, "node %s: connecting", name);
         else if (seen.state == NODE_UP)
-                log_info("node %s: up", name);
+                log_write(LOG_LEVEL_INFO, &about, "node %s: up", name);
         else if (seen.votes_ns > 0)
-                log_warn("node %s: %s: %s; votes in %llu s", name, names[seen.state], seen.reason,
-                         (unsigned long long)nodes_seconds_until(seen.votes_ns));
+                log_write(LOG_LEVEL_WARN, &about, "node %s: %s: %s; votes in %llu s", name, names[seen.state],
+                          seen.reason, (unsigned long long)nodes_seconds_until(seen.votes_ns));
         else
-                log_warn("node %s: %s: %s", name, names[seen.state], seen.reason);
+                log_write(LOG_LEVEL_WARN, &about, "node %s: %s: %s", name, names[seen.state], seen.reason);
+}
+
+static void nodes_log_member(const struct node *n, const char *what)
+{
+        log_write(LOG_LEVEL_INFO, &(struct log_about){ .event = "node", .node = n->own.name }, "node %s: %s",
+                  n->own.name, what);
 }
 
 static void nodes_on_state(void *userdata, unsigned node, enum node_state state, const char *reason)
@@ -106,7 +134,7 @@ static int nodes_new_ears(struct daemon *d, unsigned node)
         struct redis_ears_options options = {
                 .loop = &d->loop,
                 .node = node,
-                .address = &config->nodes[node].address,
+                .address = &d->nodes.all[node].own.address,
                 .key_prefix = config->lock.key_prefix,
                 .connect_timeout_ms = config->redis.connect_timeout_ms,
                 .reconnect_min_ms = config->redis.reconnect_min_ms,
@@ -118,9 +146,11 @@ static int nodes_new_ears(struct daemon *d, unsigned node)
         int r;
 
         r = redis_ears_new(&d->nodes.all[node].ears, &options);
-        if (r >= 0)
-                ++d->nodes.open_n;
-        return r;
+        if (r < 0)
+                return r;
+        ++d->nodes.all[node].open_n;
+        ++d->nodes.open_n;
+        return 0;
 }
 
 static int nodes_new_redis(struct daemon *d, unsigned node)
@@ -129,7 +159,7 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
         struct redis_options options = {
                 .loop = &d->loop,
                 .node = node,
-                .address = &config->nodes[node].address,
+                .address = &d->nodes.all[node].own.address,
                 .key_prefix = config->lock.key_prefix,
                 .connect_timeout_ms = config->redis.connect_timeout_ms,
                 .heartbeat_ms = REDIS_HEARTBEAT_MS,
@@ -137,6 +167,7 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
                 .reconnect_max_ms = config->redis.reconnect_max_ms,
                 .members = config->redis.restart_quarantine ? d->nodes.members : NULL,
                 .ttl_max_ms = config->lock.ttl_max_ms,
+                .round_trip = &d->nodes.all[node].round_trip,
                 .userdata = d,
                 .on_state = nodes_on_state,
                 .on_look = nodes_on_look,
@@ -147,39 +178,60 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
         r = redis_new(&d->nodes.all[node].redis, &options);
         if (r < 0)
                 return r;
+        ++d->nodes.all[node].open_n;
         ++d->nodes.open_n;
         return nodes_new_ears(d, node);
 }
 
-static void nodes_find_members(struct daemon *d)
+/* What all hosts have to agree on. */
+static void nodes_find_members(const struct config *config, char ret_members[REDIS_MEMBERS_MAX])
 {
         const char *names[NODES_MAX];
         unsigned i;
 
-        for (i = 0; i < d->config->nodes_n; ++i)
-                names[i] = d->config->nodes[i].name;
-        redis_members(names, d->config->nodes_n, d->nodes.members);
+        for (i = 0; i < config->nodes_n; ++i)
+                names[i] = config->nodes[i].name;
+        redis_members(names, config->nodes_n, ret_members);
 }
+
+/* Takes the node over; it is a member from now on. 0 or -ENOMEM, and then it is nobody's. */
+static int nodes_add(struct daemon *d, unsigned number, struct config_node own)
+{
+        struct node *n = &d->nodes.all[number];
+        int r;
+
+        n->own = own;
+        n->round_trip = (struct histogram)HISTOGRAM_INIT(histogram_fast_us);
+        if (own.address.kind == ADDRESS_MEMORY)
+                r = memory_new(&d->nodes.memory);
+        else
+                r = nodes_new_redis(d, number);
+        if (r < 0) {
+                config_node_deinit(&n->own);
+                return r;
+        }
+        nodes_move(n, PLACE_MEMBER);
+        d->nodes.shown[number] = (struct reply_node){ .name = n->own.name, .url = n->own.address.shown };
+        if (number >= d->nodes.n)
+                d->nodes.n = number + 1;
+        return 0;
+}
+
+static void nodes_settle_cb(uv_timer_t *timer);
 
 int nodes_init(struct daemon *d)
 {
-        const struct config_node *configured = d->config->nodes;
         struct nodes *nodes = &d->nodes;
+        unsigned i;
         int r;
 
-        nodes_find_members(d);
-
-        nodes->all = mem_zalloc_n(d->config->nodes_n, sizeof(*nodes->all));
-        nodes->shown = mem_zalloc_n(d->config->nodes_n, sizeof(*nodes->shown));
+        nodes->all = mem_zalloc_n(NODES_MAX, sizeof(*nodes->all));
+        nodes->shown = mem_zalloc_n(NODES_MAX, sizeof(*nodes->shown));
         if (!nodes->all || !nodes->shown)
                 return -ENOMEM;
-        for (nodes->n = 0; nodes->n < d->config->nodes_n; ++nodes->n) {
-                nodes->shown[nodes->n].name = configured[nodes->n].name;
-                nodes->shown[nodes->n].url = configured[nodes->n].address.shown;
-                if (configured[nodes->n].address.kind == ADDRESS_MEMORY)
-                        r = memory_new(&nodes->memory);
-                else
-                        r = nodes_new_redis(d, nodes->n);
+        nodes_find_members(d->config, nodes->members);
+        for (i = 0; i < d->config->nodes_n; ++i) {
+                r = nodes_add(d, i, config_take_node(&d->settings, i));
                 if (r < 0)
                         return r;
         }
@@ -188,7 +240,11 @@ int nodes_init(struct daemon *d)
 
 void nodes_deinit(struct daemon *d)
 {
+        unsigned i;
+
         assert(d->nodes.open_n == 0);
+        for (i = 0; i < d->nodes.n; ++i)
+                config_node_deinit(&d->nodes.all[i].own);
         d->nodes.memory = memory_free(d->nodes.memory);
         d->nodes.all = mem_free(d->nodes.all);
         d->nodes.shown = mem_free(d->nodes.shown);
@@ -252,7 +308,7 @@ int nodes_find(const struct daemon *d, struct text name)
         unsigned i;
 
         for (i = 0; i < d->nodes.n; ++i)
-                if (text_equal(name, text_of(d->nodes.shown[i].name)))
+                if (d->nodes.all[i].place == PLACE_MEMBER && text_equal(name, text_of(d->nodes.shown[i].name)))
                         return (int)i;
         return -ENOENT;
 }
@@ -291,26 +347,188 @@ void nodes_show(struct daemon *d)
 static void nodes_on_closed(void *userdata, unsigned node)
 {
         struct daemon *d = userdata;
+        struct node *n = &d->nodes.all[node];
 
         --d->nodes.open_n;
+        if (--n->open_n > 0)
+                return;
+        config_node_deinit(&n->own);
+        nodes_move(n, PLACE_FREE);
+}
+
+static void nodes_close_one(struct daemon *d, unsigned node)
+{
+        struct node *n = &d->nodes.all[node];
+        struct redis_ears *ears = n->ears;
+        struct redis *redis = n->redis;
+
+        if (n->open_n == 0 || n->place == PLACE_CLOSING)
+                return;
+        nodes_move(n, PLACE_CLOSING);
+        /* First forgotten, then closed: what is answered meanwhile may ask for a command to it. */
+        n->ears = NULL;
+        n->redis = NULL;
+        if (ears)
+                redis_ears_close(ears, nodes_on_closed);
+        if (redis)
+                redis_close(redis, nodes_on_closed);
+}
+
+static void nodes_settle_cb(uv_timer_t *timer)
+{
+        struct daemon *d = timer->data;
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i) {
+                if (d->nodes.all[i].place == PLACE_MEMBER && d->nodes.all[i].redis)
+                        redis_settle(d->nodes.all[i].redis);
+                if (d->nodes.all[i].place != PLACE_LEAVING)
+                        continue;
+                nodes_log_member(&d->nodes.all[i], "closed");
+                pump_post(d, &(struct event){ .kind = EVENT_NODE, .node = { i, NODE_DOWN, "removed" } });
+                nodes_close_one(d, i);
+        }
+}
+
+static uint64_t nodes_wait_ms(const struct daemon *d)
+{
+        uint64_t now_ns = clock_now_ns(), end_ns = d->nodes.settled_ns;
+
+        return end_ns > now_ns ? (end_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS : 0;
+}
+
+struct config_running nodes_running(const struct daemon *d, const struct config_node **ret_nodes)
+{
+        struct config_running running = { .config = d->config, .nodes = ret_nodes, .nodes_wait_ms = nodes_wait_ms(d) };
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i)
+                if (d->nodes.all[i].place == PLACE_MEMBER)
+                        ret_nodes[running.nodes_n++] = &d->nodes.all[i].own;
+        return running;
+}
+
+/* The member that is this node; NODES_MAX: none. */
+static unsigned nodes_find_same(const struct daemon *d, const struct config_node *node)
+{
+        unsigned i;
+
+        for (i = 0; i < d->nodes.n; ++i)
+                if (d->nodes.all[i].place == PLACE_MEMBER && config_same_node(&d->nodes.all[i].own, node))
+                        return i;
+        return NODES_MAX;
+}
+
+int nodes_prepare(struct daemon *d, struct config *next, unsigned *ret_number)
+{
+        unsigned i, free;
+        int r;
+
+        *ret_number = NODES_MAX;
+        for (i = 0; i < next->nodes_n && nodes_find_same(d, &next->nodes[i]) < NODES_MAX; ++i)
+                ;
+        if (i == next->nodes_n)
+                return 0;
+        for (free = 0; free < NODES_MAX && d->nodes.all[free].place != PLACE_FREE; ++free)
+                ;
+        if (free == NODES_MAX)
+                return -EBUSY;
+        r = nodes_add(d, free, config_take_node(next, i));
+        if (r >= 0)
+                *ret_number = free;
+        return r;
+}
+
+static void swap_strings(char **a, char **b)
+{
+        char *kept = *a;
+
+        *a = *b;
+        *b = kept;
+}
+
+/* What of a node may be another while it stays: how it is called, and who we are to it. */
+static void nodes_rename(struct daemon *d, unsigned node, struct config_node *next)
+{
+        struct node *n = &d->nodes.all[node];
+
+        swap_strings(&n->own.name, &next->name);
+        swap_strings(&n->own.address.user, &next->address.user);
+        swap_strings(&n->own.address.password, &next->address.password);
+        swap_strings(&n->own.address.shown, &next->address.shown);
+        d->nodes.shown[node].name = n->own.name;
+        d->nodes.shown[node].url = n->own.address.shown;
+        if (n->redis)
+                redis_configure(n->redis, d->config->redis.connect_timeout_ms, d->config->redis.reconnect_min_ms,
+                                d->config->redis.reconnect_max_ms);
+}
+
+static void nodes_begin_to_settle(struct daemon *d)
+{
+        d->nodes.settled_ns = clock_now_ns() + d->config->lock.ttl_max_ms * NS_PER_MS;
+        uv_timer_start(&d->nodes.settle, nodes_settle_cb, d->config->lock.ttl_max_ms, 0);
+}
+
+/* The list may be another one, or its names: all hosts are to agree on the new one by the time it has settled. */
+static void nodes_recertify(struct daemon *d)
+{
+        char members[REDIS_MEMBERS_MAX];
+        const char *names[NODES_MAX];
+        unsigned i, n = 0;
+
+        for (i = 0; i < d->nodes.n; ++i)
+                if (d->nodes.all[i].place == PLACE_MEMBER)
+                        names[n++] = d->nodes.all[i].own.name;
+        redis_members(names, n, members);
+        if (strcmp(members, d->nodes.members) == 0)
+                return;
+        snprintf(d->nodes.members, sizeof(d->nodes.members), "%s", members);
+        for (i = 0; i < d->nodes.n && d->config->redis.restart_quarantine; ++i)
+                if (d->nodes.all[i].place == PLACE_MEMBER && d->nodes.all[i].redis)
+                        redis_recertify(d->nodes.all[i].redis, d->nodes.members);
+        nodes_begin_to_settle(d);
+}
+
+void nodes_configure(struct daemon *d, struct config *next, unsigned number)
+{
+        struct event event = { .kind = EVENT_CONFIGURE };
+        bool stays[NODES_MAX] = { false }, changed = number < NODES_MAX;
+        unsigned i, node;
+
+        for (i = 0; i < next->nodes_n; ++i) {
+                if (!next->nodes[i].name)
+                        continue; /* the one that was made of it */
+                node = nodes_find_same(d, &next->nodes[i]);
+                nodes_rename(d, node, &next->nodes[i]);
+                stays[node] = true;
+        }
+        for (i = 0; i < d->nodes.n; ++i) {
+                if (d->nodes.all[i].place != PLACE_MEMBER)
+                        continue;
+                if (!stays[i] && i != number) {
+                        nodes_move(&d->nodes.all[i], PLACE_LEAVING);
+                        nodes_log_member(&d->nodes.all[i], "removed");
+                        changed = true;
+                        continue;
+                }
+                event.configure.members |= UINT32_C(1) << i;
+        }
+        event.configure.locks_max = d->config->limits.locks_per_session_max;
+        pump_post(d, &event);
+        nodes_recertify(d);
+        if (changed)
+                nodes_begin_to_settle(d);
+        if (number < NODES_MAX) {
+                nodes_log_member(&d->nodes.all[number], "added");
+                redis_start(d->nodes.all[number].redis);
+        }
 }
 
 void nodes_close(struct daemon *d)
 {
-        struct redis_ears *ears;
-        struct redis *redis;
         unsigned i;
 
-        for (i = 0; i < d->nodes.n; ++i) {
-                ears = d->nodes.all[i].ears;
-                d->nodes.all[i].ears = NULL;
-                if (ears)
-                        redis_ears_close(ears, nodes_on_closed);
-                redis = d->nodes.all[i].redis;
-                if (!redis)
-                        continue;
-                /* First forgotten, then closed: what is answered meanwhile may ask for a command to it. */
-                d->nodes.all[i].redis = NULL;
-                redis_close(redis, nodes_on_closed);
-        }
+        uv_close((uv_handle_t *)&d->nodes.settle, NULL);
+        for (i = 0; i < d->nodes.n; ++i)
+                nodes_close_one(d, i);
 }

@@ -15,6 +15,7 @@
 #include "redlockd/daemon/admin.h"
 #include "redlockd/daemon/inflight.h"
 #include "redlockd/daemon/pump.h"
+#include "redlockd/daemon/reload.h"
 #include "redlockd/net/client.h"
 #include "redlockd/net/clock.h"
 #include "redlockd/net/log.h"
@@ -90,6 +91,7 @@ static void peer_error(struct peer *p, const char *id, const struct wire_error *
 {
         enum error_name name = error->name;
 
+        ++p->daemon->metrics.refused[name];
         if (name == ERROR_PARSE || name == ERROR_INVALID_REQUEST || name == ERROR_TOO_LARGE)
                 ++p->daemon->context.malformed;
         peer_printed(p, reply_print_error(client_output(p->client), id, error));
@@ -102,6 +104,7 @@ void peer_reply(struct peer *p, const struct reply *reply)
 
         assert(request && request->session == p->number);
         p->daemon->context.release_on = p->process ? RELEASE_ON_EXIT : RELEASE_ON_DISCONNECT;
+        metrics_on_reply(p->daemon, reply, request->posted_ns);
         if (reply->method == METHOD_NODES || reply->method == METHOD_CERTIFY)
                 nodes_show(p->daemon);
         if (!request->notification)
@@ -208,9 +211,72 @@ static void peer_post(struct peer *p, struct wire_request *parsed)
                 peer_end(p, strerror(-r));
                 return;
         }
+        request->posted_ns = clock_now_ns();
         ++d->last_request;
         ++p->inflight_n;
         pump_post(d, &event);
+}
+
+static void peer_answer(struct peer *p, const struct wire_request *parsed, const struct reply *reply)
+{
+        const uint64_t now_ns = clock_now_ns();
+
+        metrics_on_reply(p->daemon, reply, now_ns);
+        if (!parsed->notification)
+                peer_printed(p,
+                             reply_print(client_output(p->client), pump_context(p->daemon, now_ns), parsed->id, reply));
+}
+
+static void peer_reload(struct peer *p, const struct wire_request *parsed)
+{
+        struct wire_error error = { .path = "configuration" };
+        const struct reply done = { .session = p->number, .method = METHOD_RELOAD };
+        struct buffer errors = BUFFER_INIT(RELOAD_ERRORS_MAX);
+        struct client_peer peer = client_peer(p->client);
+        char who[64];
+        int r;
+
+        snprintf(who, sizeof(who), "process %d of user %u", (int)peer.pid, (unsigned)peer.uid);
+        r = reload_run(p->daemon, who, &errors);
+        error.name = r == -ESHUTDOWN ? ERROR_STOPPING : r == -ENOMEM ? ERROR_INTERNAL : ERROR_INVALID_PARAMS;
+        error.lines = (struct text){ buffer_data(&errors), buffer_len(&errors) };
+        snprintf(error.message, sizeof(error.message), "The configuration was not taken: %.*s",
+                 (int)strcspn(error.lines.len ? error.lines.data : "\n", "\n"), error.lines.data);
+        if (r >= 0)
+                peer_answer(p, parsed, &done);
+        else if (!parsed->notification)
+                peer_error(p, parsed->id, &error);
+        buffer_deinit(&errors);
+}
+
+static void peer_metrics(struct peer *p, const struct wire_request *parsed)
+{
+        const struct reply done = { .session = p->number, .method = METHOD_METRICS };
+        struct buffer text = BUFFER_INIT(METRICS_TEXT_MAX);
+
+        if (metrics_print(p->daemon, &text) < 0) {
+                peer_end(p, strerror(ENOMEM));
+        } else {
+                p->daemon->context.metrics = (struct text){ buffer_data(&text), buffer_len(&text) };
+                peer_answer(p, parsed, &done);
+                p->daemon->context.metrics = (struct text){ NULL, 0 };
+        }
+        buffer_deinit(&text);
+}
+
+/* What the engine has no part in. */
+static bool peer_carries_out(struct peer *p, const struct wire_request *parsed)
+{
+        switch (parsed->request.method) {
+        case METHOD_METRICS:
+                peer_metrics(p, parsed);
+                return true;
+        case METHOD_RELOAD:
+                peer_reload(p, parsed);
+                return true;
+        default:
+                return false;
+        }
 }
 
 static void peer_line(struct peer *p, struct text line)
@@ -226,9 +292,10 @@ static void peer_line(struct peer *p, struct text line)
         }
         error = parsed.error;
         if (error.name == ERROR_NONE && peer_admits(p, &parsed, &error) &&
-            peer_release_on(p, parsed.release_on, &error))
-                peer_post(p, &parsed);
-        else if (!parsed.notification)
+            peer_release_on(p, parsed.release_on, &error)) {
+                if (!peer_carries_out(p, &parsed))
+                        peer_post(p, &parsed);
+        } else if (!parsed.notification)
                 peer_error(p, parsed.id, &error);
         wire_request_deinit(&parsed);
 }
@@ -305,8 +372,8 @@ static void peer_start(struct peer *p)
         struct client_peer peer = client_peer(p->client);
         struct event event = { .kind = EVENT_SESSION_OPENED };
 
-        log_debug("session %llu: process %d of user %u", (unsigned long long)p->number, (int)peer.pid,
-                  (unsigned)peer.uid);
+        log_write(LOG_LEVEL_DEBUG, &(struct log_about){ .event = "session", .session = p->number },
+                  "opened by process %d of user %u", (int)peer.pid, (unsigned)peer.uid);
         event.opened.session = p->number;
         event.opened.pid = peer.pid;
         event.opened.uid = peer.uid;
@@ -369,10 +436,9 @@ void peer_end(struct peer *p, const char *reason)
         if (p->gone)
                 return;
         p->gone = true;
-        if (reason)
-                log_info("session %llu: %s", (unsigned long long)p->number, reason);
-        else
-                log_debug("session %llu: closed", (unsigned long long)p->number);
+        log_write(reason ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+                  &(struct log_about){ .event = "session", .session = p->number }, "closed%s%s", reason ? ": " : "",
+                  reason ? reason : "");
         client_stop(p->client);
         event.gone.session = p->number;
         pump_post(p->daemon, &event);

@@ -15,12 +15,16 @@
 #include "redlockd/daemon/nodes.h"
 #include "redlockd/daemon/peer.h"
 #include "redlockd/net/clock.h"
+#include "redlockd/net/log.h"
 #include "redlockd/net/wakeup.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 /* Validity is told as of the printing; an answer must not lie about for longer than this. */
 #define PUMP_UNFLUSHED_MAX_NS 1000000
+#define PUMP_LOST_LINES_MAX   100 /* of the log, a second */
+#define NS_PER_S              UINT64_C(1000000000)
 
 static const enum vote_reason pump_late[NODES_MAX] = { [0 ... NODES_MAX - 1] = VOTE_LATE };
 
@@ -53,12 +57,25 @@ static struct reply pump_too_late(const struct daemon *d, const struct reply *re
         return late;
 }
 
+/* What was granted is no news to anybody but who looks for it. */
+static void pump_log_reply(const struct reply *reply)
+{
+        const struct log_about about = { .event = method_name(reply->method),
+                                         .key = reply->items_n > 0 ? reply->items[0].key : (struct text){ NULL, 0 },
+                                         .session = reply->session,
+                                         .waited_ms = reply->method <= METHOD_EXTEND ? &reply->waited_ms : NULL };
+
+        log_write(LOG_LEVEL_DEBUG, &about, "%s: %s", about.event,
+                  reply->error == ERROR_NONE ? "done" : error_name(reply->error));
+}
+
 static void pump_reply(struct daemon *d, const struct reply *reply)
 {
         struct peer *peer = peer_find(d, reply->session);
         struct reply late;
 
         assert(peer);
+        pump_log_reply(reply);
         if (reply_lapsed(reply, clock_now_ns())) {
                 late = pump_too_late(d, reply);
                 reply = &late;
@@ -66,12 +83,31 @@ static void pump_reply(struct daemon *d, const struct reply *reply)
         peer_reply(peer, reply);
 }
 
+/* A client may let as many locks lapse as it likes: past so many lines a second they are only counted. */
+static void pump_log_lost(struct daemon *d, const struct notice *notice)
+{
+        const struct log_about about = { .event = "lost", .key = notice->key, .session = notice->session };
+        uint64_t second = clock_now_ns() / NS_PER_S;
+
+        if (second != d->lost_second) {
+                if (d->lost_n > PUMP_LOST_LINES_MAX)
+                        log_warn("%" PRIu64 " more locks were lost", d->lost_n - PUMP_LOST_LINES_MAX);
+                d->lost_second = second;
+                d->lost_n = 0;
+        }
+        if (++d->lost_n <= PUMP_LOST_LINES_MAX)
+                log_write(LOG_LEVEL_WARN, &about, "lock lost: %s", lost_reason_name(notice->lost));
+}
+
 static void pump_notice(struct daemon *d, const struct notice *notice)
 {
         struct peer *peer = peer_find(d, notice->session);
 
         assert(peer);
-        peer_notice(peer, notice);
+        if (notice->kind == NOTICE_LOST)
+                pump_log_lost(d, notice);
+        if (notice->kind != NOTICE_LOST || notice->wanted)
+                peer_notice(peer, notice);
 }
 
 static void pump_execute(struct daemon *d, const struct effect *effect)

@@ -343,7 +343,7 @@ bool client_in_group(const struct client *c, gid_t gid)
 
         /* Asked with no room it says how much it needs. */
         if (!found && uv_fileno((const uv_handle_t *)&c->pipe, &fd) == 0 &&
-            getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) < 0 && errno == ERANGE) {
+            getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, &fd, &size) < 0 && errno == ERANGE) {
                 gids = mem_zalloc(size);
                 if (gids && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &size) == 0)
                         for (i = 0; i < size / sizeof(*gids) && !found; ++i)

@@ -148,6 +148,9 @@ static int listener_open(struct listener *l, const struct listener_options *o, c
 {
         int lock, r;
 
+        l->fd = o->fd;
+        if (l->fd >= 0)
+                return 0;
         if (o->path[0] == 0 || strlen(o->path) >= sizeof(l->address.sun_path))
                 return listener_refuse(ret_error, o->path, "empty or too long for the path of a socket", ENAMETOOLONG);
         l->address.sun_family = AF_UNIX;
@@ -209,8 +212,11 @@ int listener_new(struct listener **ret_listener, const struct listener_options *
         struct listener *l = mem_zalloc(sizeof(*l));
         int r;
 
-        if (!l)
+        if (!l) {
+                if (options->fd >= 0)
+                        close(options->fd);
                 return listener_fail(ret_error, options->path, "listen", ENOMEM);
+        }
         l->fd = -1;
         l->on_connection = options->on_connection;
         l->userdata = options->userdata;

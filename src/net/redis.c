@@ -261,8 +261,10 @@ static void redis_rise(struct redis *r)
 
 static void redis_measure(struct redis *r, const struct redis_owed *owed)
 {
-        uint64_t us = (clock_now_ns() - owed->sent_ns) / NS_PER_US + 1;
+        uint64_t ns = clock_now_ns() - owed->sent_ns, us = ns / NS_PER_US + 1;
 
+        if (r->options.round_trip)
+                histogram_observe_ns(r->options.round_trip, ns);
         if (r->state == REDIS_STALLED)
                 return;
         r->rtt_us = r->rtt_us == 0 ? us : (r->rtt_us * (RTT_SHARE - 1) + us) / RTT_SHARE;
@@ -475,6 +477,17 @@ void redis_start(struct redis *r)
         redis_tell(r, NODE_CONNECTING, "connecting");
         if (r->state == REDIS_IDLE)
                 redis_attempt(r);
+}
+
+void redis_configure(struct redis *r, uint64_t connect_timeout_ms, uint64_t reconnect_min_ms, uint64_t reconnect_max_ms)
+{
+        r->options.connect_timeout_ms = connect_timeout_ms;
+        r->options.reconnect_min_ms = reconnect_min_ms;
+        r->options.reconnect_max_ms = reconnect_max_ms;
+        if (r->delay_ms > reconnect_max_ms)
+                r->delay_ms = reconnect_max_ms;
+        if (r->delay_ms < reconnect_min_ms)
+                r->delay_ms = reconnect_min_ms;
 }
 
 int redis_send(struct redis *r, const struct command *command)

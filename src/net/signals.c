@@ -64,13 +64,25 @@ int signals_new(struct signals **ret_signals, uv_loop_t *loop, void (*on_signal)
         return 0;
 }
 
+/*
+ * libuv leaves the default action behind, by which a signal that comes now would end a process that is about to end in
+ * good order: they are held back until they are ignored.
+ */
 struct signals *signals_close(struct signals *s)
 {
+        sigset_t ours, before;
         unsigned i, n;
 
         if (!s)
                 return NULL;
+        sigemptyset(&ours);
+        for (i = 0; i < SIGNALS_N; ++i)
+                sigaddset(&ours, signals_watched[i]);
+        sigprocmask(SIG_BLOCK, &ours, &before);
         for (i = 0, n = s->open_n; i < n; ++i)
                 uv_close((uv_handle_t *)&s->handles[i], signals_free_cb);
+        for (i = 0; i < SIGNALS_N; ++i)
+                signal(signals_watched[i], SIG_IGN);
+        sigprocmask(SIG_SETMASK, &before, NULL);
         return NULL;
 }

@@ -25,8 +25,8 @@
 #define READ_SIZE      4096
 #define DISTANCE_MAX   2 /* letters by which a name may differ from the one that was meant */
 
-static const char *const top_names[] = { "nodes",  "releaseOn", "lock", "listen", "redis",
-                                         "limits", "access",    "log",  "stop" };
+static const char *const top_names[] = { "nodes",  "releaseOn", "lock", "listen",  "redis",
+                                         "limits", "access",    "log",  "metrics", "stop" };
 
 /* Numbers of those that are no sections. */
 enum top {
@@ -210,6 +210,7 @@ void config_deinit(struct config *c)
         c->listen.group = mem_free(c->listen.group);
         config_set_admin_groups(c, NULL, 0);
         c->log.level = mem_free(c->log.level);
+        c->metrics.listen = mem_free(c->metrics.listen);
 }
 
 /* 1: the text is JSON; 0: it is not, which was complained about; or -ENOMEM. */
@@ -310,44 +311,56 @@ static int read_text(struct config_reading *rd)
                 return 0;
         }
         r = read_top(rd, (struct text){ start, rd->text.written.len - (size_t)(start - rd->text.json) });
-        if (r == 0)
-                config_check_settings(rd);
-        return r;
+        if (r < 0)
+                return r;
+        config_check_settings(rd);
+        if (rd->running) {
+                config_check_fixed(rd);
+                if (rd->errors_n == 0)
+                        config_check_members(rd);
+        }
+        return 0;
 }
 
-int config_parse(struct text json, const char *name, const char *credentials, struct config *ret_config,
-                 config_error_fn report, void *userdata)
+static int parse(struct config_reading *rd, struct text json, struct config *ret_config)
 {
         struct config config;
-        struct config_reading rd = {
-                .name = name, .credentials = credentials, .report = report, .userdata = userdata, .config = &config
-        };
         size_t at;
         int r;
 
+        rd->nodes_at = CONFIG_NOWHERE;
+        rd->config = &config;
         if (json.len > FILE_BYTES_MAX) {
-                config_complain(&rd, CONFIG_NOWHERE, "", "larger than %d bytes", FILE_BYTES_MAX);
+                config_complain(rd, CONFIG_NOWHERE, "", "larger than %d bytes", FILE_BYTES_MAX);
                 return -EINVAL;
         }
-        r = config_text_init(&rd.text, json, &at);
+        r = config_text_init(&rd->text, json, &at);
         if (r == -EINVAL) {
-                rd.text.written = json;
-                config_complain(&rd, at, "", "a comment without its end");
+                rd->text.written = json;
+                config_complain(rd, at, "", "a comment without its end");
         }
         if (r < 0)
                 return r;
         r = config_init(&config);
         if (r == 0) {
-                r = read_text(&rd);
-                if (r == 0 && rd.errors_n > 0)
+                r = read_text(rd);
+                if (r == 0 && rd->errors_n > 0)
                         r = -EINVAL;
                 if (r == 0)
                         *ret_config = config;
                 else
                         config_deinit(&config);
         }
-        config_text_deinit(&rd.text);
+        config_text_deinit(&rd->text);
         return r;
+}
+
+int config_parse(struct text json, const char *name, const char *credentials, struct config *ret_config,
+                 config_error_fn report, void *userdata)
+{
+        struct config_reading rd = { .name = name, .credentials = credentials, .report = report, .userdata = userdata };
+
+        return parse(&rd, json, ret_config);
 }
 
 int config_read_file(const char *path, size_t max, char **ret_data, size_t *ret_len)
@@ -376,26 +389,42 @@ int config_read_file(const char *path, size_t max, char **ret_data, size_t *ret_
         return 0;
 }
 
-int config_load(const char *path, const char *credentials, struct config *ret_config, config_error_fn report,
-                void *userdata)
+static int load(struct config_reading *rd, struct config *ret_config)
 {
-        struct config_reading rd = { .name = path, .report = report, .userdata = userdata };
         char *data = NULL;
         size_t len = 0;
         int r;
 
-        r = config_read_file(path, FILE_BYTES_MAX, &data, &len);
+        r = config_read_file(rd->name, FILE_BYTES_MAX, &data, &len);
         if (r == -ENOMEM)
                 return r;
         if (r == -EFBIG) {
-                config_complain(&rd, CONFIG_NOWHERE, "", "larger than %d bytes", FILE_BYTES_MAX);
+                config_complain(rd, CONFIG_NOWHERE, "", "larger than %d bytes", FILE_BYTES_MAX);
                 return -EINVAL;
         }
         if (r < 0) {
-                config_complain(&rd, CONFIG_NOWHERE, "", "cannot be read: %s", strerror(-r));
+                config_complain(rd, CONFIG_NOWHERE, "", "cannot be read: %s", strerror(-r));
                 return -EINVAL;
         }
-        r = config_parse((struct text){ data, len }, path, credentials, ret_config, report, userdata);
+        r = parse(rd, (struct text){ data, len }, ret_config);
         mem_free(data);
         return r;
+}
+
+int config_load(const char *path, const char *credentials, struct config *ret_config, config_error_fn report,
+                void *userdata)
+{
+        struct config_reading rd = { .name = path, .credentials = credentials, .report = report, .userdata = userdata };
+
+        return load(&rd, ret_config);
+}
+
+int config_reload(const char *path, const char *credentials, const struct config_running *running,
+                  struct config *ret_config, config_error_fn report, void *userdata)
+{
+        struct config_reading rd = {
+                .name = path, .credentials = credentials, .report = report, .userdata = userdata, .running = running
+        };
+
+        return load(&rd, ret_config);
 }

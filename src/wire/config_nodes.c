@@ -230,6 +230,25 @@ static bool same_address(const struct address *a, const struct address *b)
         return a->kind == ADDRESS_MEMORY || strcmp(a->path, b->path) == 0;
 }
 
+bool config_same_node(const struct config_node *a, const struct config_node *b)
+{
+        return same_address(&a->address, &b->address) && a->address.db == b->address.db;
+}
+
+struct config_node config_take_node(struct config *c, unsigned node)
+{
+        struct config_node taken = c->nodes[node];
+
+        c->nodes[node] = (struct config_node){ .name = NULL };
+        return taken;
+}
+
+void config_node_deinit(struct config_node *node)
+{
+        node->name = mem_free(node->name);
+        address_deinit(&node->address);
+}
+
 /* Compares the node with those before it. */
 static void check_node(struct config_reading *rd, unsigned index, const struct source *s)
 {
@@ -289,10 +308,8 @@ static void nodes_free(struct config *c)
 {
         unsigned i;
 
-        for (i = 0; i < c->nodes_n; ++i) {
-                mem_free(c->nodes[i].name);
-                address_deinit(&c->nodes[i].address);
-        }
+        for (i = 0; i < c->nodes_n; ++i)
+                config_node_deinit(&c->nodes[i]);
         c->nodes = mem_free(c->nodes);
         c->nodes_n = 0;
 }
@@ -332,6 +349,7 @@ int config_read_nodes(struct config_reading *rd, const struct config_member *mem
         unsigned n = 0;
         int r;
 
+        rd->nodes_at = member->at;
         if (member->json.data[0] != '[') {
                 config_complain(rd, member->at, member->name, "must be an array");
                 return 0;
@@ -356,4 +374,42 @@ int config_read_nodes(struct config_reading *rd, const struct config_member *mem
                         return r;
         }
         return r;
+}
+
+static bool is_one_of(const struct config_node *node, const struct config_node *const *nodes, unsigned n)
+{
+        unsigned i;
+
+        for (i = 0; i < n && !config_same_node(node, nodes[i]); ++i)
+                ;
+        return i < n;
+}
+
+void config_check_members(struct config_reading *rd)
+{
+        const struct config_running *running = rd->running;
+        const struct config_node *given[NODES_MAX] = { NULL };
+        unsigned come = 0, gone = 0, i;
+
+        for (i = 0; i < rd->config->nodes_n; ++i) {
+                given[i] = &rd->config->nodes[i];
+                come += !is_one_of(given[i], running->nodes, running->nodes_n);
+        }
+        for (i = 0; i < running->nodes_n; ++i)
+                gone += !is_one_of(running->nodes[i], given, rd->config->nodes_n);
+        if (come + gone == 0)
+                return;
+        if ((running->nodes[0]->address.kind == ADDRESS_MEMORY) !=
+            (rd->config->nodes[0].address.kind == ADDRESS_MEMORY))
+                config_complain(rd, rd->nodes_at, "nodes", "memory: cannot take turns with other nodes");
+        else if (come + gone > 1)
+                config_complain(rd, rd->nodes_at, "nodes",
+                                "%u would come and %u go, and only one may at a time (majorities before and after must "
+                                "have a node in common)",
+                                come, gone);
+        else if (running->nodes_wait_ms > 0)
+                config_complain(rd, rd->nodes_at, "nodes",
+                                "a node came or went a moment ago: the next one may in %llu ms, when what was locked "
+                                "before has lapsed (lock.maxTtl)",
+                                (unsigned long long)running->nodes_wait_ms);
 }

@@ -8,11 +8,13 @@
 #include "redlockd/core/types.h"
 #include "redlockd/wire/request.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/un.h>
 
 #define TTL_MIN_MS            1
@@ -151,6 +153,35 @@ static int read_string_or_null(const struct slot *slot, const json_t *value)
         return 1;
 }
 
+/* No names: a scraper's door must not wait for a resolver, nor open where a name happens to point. */
+static int read_metrics_listen(const struct slot *slot, const json_t *value)
+{
+        const char *address = json_string_value(value), *colon = address ? strrchr(address, ':') : NULL;
+        unsigned char binary[sizeof(struct in6_addr)];
+        char host[SOCKET_MAX + 1];
+        size_t n;
+
+        if (json_is_null(value) || (address && address[0] == '/'))
+                return read_string_or_null(slot, value);
+        n = colon ? (size_t)(colon - address) : 0;
+        if (n == 0 || n > SOCKET_MAX || strspn(colon + 1, "0123456789") != strlen(colon + 1) || colon[1] == 0 ||
+            strlen(colon + 1) > 5 || atol(colon + 1) > UINT16_MAX)
+                n = 0;
+        if (n > 0)
+                memcpy(host, address, n);
+        host[n] = '\0';
+        if (n > 2 && host[0] == '[' && host[n - 1] == ']') {
+                host[n - 1] = '\0';
+                n = inet_pton(AF_INET6, host + 1, binary) == 1;
+        } else if (n > 0) {
+                n = inet_pton(AF_INET, host, binary) == 1;
+        }
+        if (n == 0)
+                return slot_refuse(slot, "must be ADDRESS:PORT (an IPv6 address in brackets), the path of a socket, or "
+                                         "null");
+        return read_string(slot, value);
+}
+
 static int read_mode(const struct slot *slot, const json_t *value)
 {
         const char *digits = json_string_value(value);
@@ -243,6 +274,7 @@ static const struct setting settings[] = {
         { "access", "adminGroups", read_groups, 0, 0, 0 },
         { "access", "rules", read_rules, 0, 0, 0 },
         { "log", "level", read_level, FIELD(log.level), 1, GROUP_MAX },
+        { "metrics", "listen", read_metrics_listen, FIELD(metrics.listen), 1, SOCKET_MAX },
         { "stop", "grace", read_u64, FIELD(stop.grace_ms), 0, GRACE_MAX_MS },
 };
 
@@ -343,6 +375,54 @@ static void check_order(struct config_reading *rd, struct bound low, struct boun
                 snprintf(path, sizeof(path), "%s.%s", low.section, low.name);
                 config_complain(rd, rd->given[l].at, path, "must not be greater than %s.%s (%llu)", high.section,
                                 high.name, (unsigned long long)high.value);
+        }
+}
+
+/* Whether a setting that is fixed has the same value in both. */
+static bool setting_same(const struct setting *setting, const struct config *a, const struct config *b)
+{
+        const void *x = (const char *)a + setting->offset, *y = (const char *)b + setting->offset;
+        const char *s, *t;
+
+        if (setting->read == read_u32)
+                return *(const uint32_t *)x == *(const uint32_t *)y;
+        if (setting->read == read_u64)
+                return *(const uint64_t *)x == *(const uint64_t *)y;
+        if (setting->read == read_drift)
+                return *(const double *)x == *(const double *)y;
+        if (setting->read == read_bool)
+                return *(const bool *)x == *(const bool *)y;
+        if (setting->read == read_mode)
+                return *(const mode_t *)x == *(const mode_t *)y;
+        assert(setting->read == read_string || setting->read == read_string_or_null);
+        s = *(char *const *)x;
+        t = *(char *const *)y;
+        return s && t ? strcmp(s, t) == 0 : s == t;
+}
+
+/* What locks that are held, or sockets that clients know, were made with. */
+static const struct {
+        const char *section;
+        const char *name;
+} fixed[] = {
+        { "lock", "maxTtl" },   { "lock", "driftFactor" }, { "lock", "tenure" },  { "lock", "keyPrefix" },
+        { "listen", "socket" }, { "listen", "mode" },      { "listen", "group" }, { "redis", "restartQuarantine" },
+};
+
+void config_check_fixed(struct config_reading *rd)
+{
+        const struct setting *setting;
+        char path[CONFIG_PATH_MAX];
+        size_t i, at;
+
+        for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); ++i) {
+                setting = setting_find(fixed[i].section, fixed[i].name);
+                at = rd->given[setting - settings].at;
+                if (rd->given[setting - settings].refused || setting_same(setting, rd->config, rd->running->config))
+                        continue;
+                snprintf(path, sizeof(path), "%s.%s", setting->section, setting->name);
+                config_complain(rd, at ? at : CONFIG_NOWHERE, path, "cannot be changed while the broker runs%s",
+                                at ? "" : " (it is not given, and the default is another)");
         }
 }
 

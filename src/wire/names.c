@@ -12,7 +12,7 @@ static const char *const method_names[METHODS_N] = {
         [METHOD_NODES] = "nodes",     [METHOD_STATUS] = "status",       [METHOD_SESSIONS] = "sessions",
         [METHOD_LOCKS] = "locks",     [METHOD_WAITERS] = "waiters",     [METHOD_DRAIN] = "drain",
         [METHOD_KILL] = "kill",       [METHOD_BREAK] = "break",         [METHOD_WHY] = "why",
-        [METHOD_CERTIFY] = "certify",
+        [METHOD_CERTIFY] = "certify", [METHOD_METRICS] = "metrics",     [METHOD_RELOAD] = "reload",
 };
 
 static const struct {
@@ -47,6 +47,17 @@ const char *method_name(enum method method)
 {
         assert(method < METHODS_N);
         return method_names[method];
+}
+
+const char *lost_reason_name(enum lost_reason reason)
+{
+        static const char *const reasons[] = { [LOST_EXPIRED] = "EXPIRED",
+                                               [LOST_NO_QUORUM] = "NO_QUORUM",
+                                               [LOST_MAX_HOLD] = "MAX_HOLD",
+                                               [LOST_BROKEN] = "BROKEN" };
+
+        assert(reason < sizeof(reasons) / sizeof(reasons[0]));
+        return reasons[reason];
 }
 
 const char *error_name(enum error_name error)

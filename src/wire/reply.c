@@ -4,6 +4,7 @@
  */
 #include "redlockd/wire/reply.h"
 
+#include "redlockd/base/mem.h"
 #include "redlockd/wire/codec.h"
 #include "redlockd/wire/views.h"
 
@@ -161,6 +162,13 @@ static json_t *reply_broken(const struct reply *reply)
         return codec_finish(value, r);
 }
 
+static json_t *reply_metrics(const struct reply_context *context)
+{
+        json_t *value = json_object();
+
+        return codec_finish(value, json_object_set_new(value, "text", codec_key(context->metrics)));
+}
+
 static json_t *reply_result(const struct reply_context *context, const struct reply *reply)
 {
         switch (reply->method) {
@@ -177,7 +185,10 @@ static json_t *reply_result(const struct reply_context *context, const struct re
                 return reply_cancelled(reply);
         case METHOD_HELLO:
                 return reply_hello(context, reply);
+        case METHOD_METRICS:
+                return reply_metrics(context);
         case METHOD_PING:
+        case METHOD_RELOAD:
                 return json_object();
         case METHOD_STATUS:
                 return views_status(context);
@@ -309,6 +320,7 @@ static json_t *reply_cycle(const struct reply *reply)
 static json_t *reply_vote(const struct reply_context *context, unsigned node, enum vote_reason vote)
 {
         static const char *const words[] = {
+                [VOTE_NONE] = "no vote",
                 [VOTE_GRANTED] = "granted",
                 [VOTE_HELD] = "held",
                 [VOTE_ERROR] = "error",
@@ -342,8 +354,11 @@ static json_t *reply_votes(const struct reply_context *context, const struct rep
         unsigned i;
 
         for (i = 0; i < reply->votes_n; ++i) {
-                json_t *node = json_object();
+                json_t *node;
 
+                if (reply->votes[i] == VOTE_NONE)
+                        continue;
+                node = json_object();
                 r |= json_object_set_new(node, "name", codec_string(context->nodes[i].name));
                 r |= json_object_set_new(node, "reason", reply_vote(context, i, reply->votes[i]));
                 r |= json_array_append_new(array, node);
@@ -386,6 +401,30 @@ int reply_print(struct buffer *out, const struct reply_context *context, const c
         return reply_append(out, BEFORE_ID, id, ",\"result\":", reply_result(context, reply));
 }
 
+/* Each line as an element; they end with their LF. */
+static json_t *reply_lines(struct text lines)
+{
+        json_t *array = json_array();
+        const char *end;
+        char *line;
+        int r = 0;
+
+        while (r == 0 && lines.len > 0 && (end = memchr(lines.data, '\n', lines.len))) {
+                size_t n = (size_t)(end - lines.data);
+
+                line = mem_zalloc(n + 1);
+                if (!line) {
+                        r = -1;
+                        break;
+                }
+                memcpy(line, lines.data, n);
+                r |= json_array_append_new(array, codec_string(line));
+                mem_free(line);
+                lines = (struct text){ end + 1, lines.len - n - 1 };
+        }
+        return codec_finish(array, r);
+}
+
 int reply_print_error(struct buffer *out, const char *id, const struct wire_error *error)
 {
         json_t *data;
@@ -395,6 +434,8 @@ int reply_print_error(struct buffer *out, const char *id, const struct wire_erro
         data = reply_error_data(error->name);
         if (error->name == ERROR_INVALID_PARAMS)
                 r |= json_object_set_new(data, "path", codec_string(error->path));
+        if (error->lines.len > 0)
+                r |= json_object_set_new(data, "errors", reply_lines(error->lines));
         if (error->what) {
                 r |= json_object_set_new(data, "what", codec_string(error->what));
                 r |= json_object_set_new(data, "limit", codec_number(error->limit));
@@ -405,16 +446,12 @@ int reply_print_error(struct buffer *out, const char *id, const struct wire_erro
 
 static json_t *reply_notice_lost(const struct notice *notice)
 {
-        static const char *const reasons[] = { [LOST_EXPIRED] = "EXPIRED",
-                                               [LOST_NO_QUORUM] = "NO_QUORUM",
-                                               [LOST_MAX_HOLD] = "MAX_HOLD",
-                                               [LOST_BROKEN] = "BROKEN" };
         json_t *value = json_object();
         int r = 0;
 
         r |= json_object_set_new(value, "key", codec_key(notice->key));
         r |= json_object_set_new(value, "value", codec_string(notice->value));
-        r |= json_object_set_new(value, "reason", json_string(reasons[notice->lost]));
+        r |= json_object_set_new(value, "reason", json_string(lost_reason_name(notice->lost)));
         return codec_finish(value, r);
 }
 

@@ -131,8 +131,9 @@ json_t *views_nodes(const struct reply_context *context)
         unsigned i;
 
         inspect_status(context->engine, &status);
-        for (i = 0; i < status.nodes_n; ++i)
-                r |= json_array_append_new(array, views_node(context, i));
+        for (i = 0; i < NODES_MAX; ++i)
+                if (status.members & (1u << i))
+                        r |= json_array_append_new(array, views_node(context, i));
         return views_under("nodes", codec_finish(array, r));
 }
 
@@ -180,7 +181,6 @@ json_t *views_sessions(const struct reply_context *context)
 /* An array that a walk of the engine fills. */
 struct views_walk {
         const struct reply_context *context;
-        unsigned nodes_n;
         json_t *array;
         int r;
 };
@@ -192,7 +192,7 @@ static json_t *views_names(const struct views_walk *walk, uint32_t nodes)
         int r = 0;
         unsigned i;
 
-        for (i = 0; i < walk->nodes_n; ++i)
+        for (i = 0; i < NODES_MAX; ++i)
                 if (nodes & (1u << i))
                         r |= json_array_append_new(array, codec_string(walk->context->nodes[i].name));
         return codec_finish(array, r);
@@ -228,10 +228,7 @@ static struct text views_filter(const struct reply *reply)
 json_t *views_locks(const struct reply_context *context, const struct reply *reply)
 {
         struct views_walk walk = { .context = context, .array = json_array() };
-        struct inspect_status status;
 
-        inspect_status(context->engine, &status);
-        walk.nodes_n = status.nodes_n;
         inspect_locks(context->engine, context->now_ns, 0, views_filter(reply), views_lock_cb, &walk);
         return views_under("locks", codec_finish(walk.array, walk.r));
 }

@@ -32,6 +32,13 @@ struct life {
         uint64_t requests[64]; /* the latest, to be cancelled */
         unsigned requests_n;
         unsigned drained_n;
+        struct {
+                struct world dice; /* its own, so that lives without changes are what they were */
+                bool some;
+                uint32_t members;
+                unsigned told_n;  /* hosts that know of the last change */
+                uint64_t calm_ns; /* no other change before then */
+        } change;
 };
 
 struct totals {
@@ -225,6 +232,37 @@ static void make_trouble(struct life *l)
         }
 }
 
+static void tell_members(struct life *l, unsigned host)
+{
+        uint32_t come = l->change.members & ~l->w->hosts[host - 1].members;
+        unsigned node = come ? (unsigned)__builtin_ctz(come) + 1 : 0;
+
+        if (node)
+                world_cut(l->w, host, node);
+        world_members(l->w, host, l->change.members);
+        if (node)
+                world_join(l->w, host, node);
+        l->change.calm_ns = l->w->now_ns + (uint64_t)l->ttl_max_ms * NS_PER_MS * 102 / 100 + 50 * NS_PER_MS;
+}
+
+/* A node comes or goes: each host is told at a time of its own, and all of them before there is another change. */
+static void change_members(struct life *l)
+{
+        uint32_t changed;
+
+        if (!l->change.some || world_draw(&l->change.dice, 4) > 0)
+                return;
+        if (l->change.told_n < l->hosts_n) {
+                tell_members(l, ++l->change.told_n);
+        } else if (l->w->now_ns >= l->change.calm_ns) {
+                changed = l->change.members ^ UINT32_C(1) << world_draw(&l->change.dice, l->nodes_n);
+                if (changed == 0)
+                        return;
+                l->change.members = changed;
+                l->change.told_n = 0;
+        }
+}
+
 static void session_comes_or_goes(struct life *l)
 {
         unsigned session;
@@ -242,6 +280,7 @@ static void life_step(struct life *l)
 {
         uint64_t what = draw(l, 1000);
 
+        change_members(l);
         if (what < l->faults)
                 make_trouble(l);
         else if (what < l->faults + 60)
@@ -289,6 +328,10 @@ static void life_begin(struct life *l, uint64_t seed, FILE *trace)
         }
         options.fresh = chance(l, 50);
         options.locks_max = chance(l, 100) ? 2 : 1024;
+        l->change.dice.random = seed ^ UINT64_C(0x9e3779b97f4a7c15);
+        l->change.some = l->nodes_n > 1 && world_draw(&l->change.dice, 5) == 0;
+        l->change.members = (UINT32_C(1) << l->nodes_n) - 1;
+        l->change.told_n = l->hosts_n;
         l->watch = watch_new(l->wild);
         l->w = world_new(&options);
         watch_world(l->watch, l->w);

@@ -166,8 +166,8 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
                                                       [ERROR_DEADLOCK] = "DEADLOCK",
                                                       [ERROR_BROKEN] = "BROKEN",
                                                       [ERROR_INVALID_PARAMS] = "INVALID_PARAMS" };
-        static const char *const votes[] = { "granted", "held",    "error", "lost",       "timeout",
-                                             "down",    "pending", "late",  "uncertified" };
+        static const char *const votes[] = { "none",    "granted", "held",    "error", "lost",
+                                             "timeout", "down",    "pending", "late",  "uncertified" };
         static const char *const peeks[] = { "absent", "ours", "other", "other type" };
         unsigned i;
 
@@ -179,7 +179,8 @@ void trace_reply(struct trace *t, uint64_t now_ns, uint64_t host_ns, const struc
                 fprintf(t->out, " %s", errors[r->error]);
         trace_items(t, host_ns, r);
         for (i = 0; r->error == ERROR_NO_QUORUM && i < r->votes_n; ++i)
-                fprintf(t->out, " n%u:%s", i + 1, votes[r->votes[i]]);
+                if (r->votes[i] != VOTE_NONE)
+                        fprintf(t->out, " n%u:%s", i + 1, votes[r->votes[i]]);
         if (r->error == ERROR_LOCKED || r->error == ERROR_NO_QUORUM)
                 fprintf(t->out, ", %u attempts, %llu ms", r->attempts, (unsigned long long)r->waited_ms);
         if (r->error == ERROR_LOCKED && r->holder->session)

@@ -323,7 +323,7 @@ static void check_exclusion(struct watch *w, const struct reply *r, unsigned key
 static void check_backing(struct watch *w, const struct asked *a, unsigned key, uint64_t since_ns, uint64_t until_ns)
 {
         const char *value = w->asked_nodes[host_of(w, a->session) - 1][key].value;
-        unsigned n, backing = 0;
+        unsigned n, backing = 0, quorum = w->world->hosts[w->world->sessions[a->session - 1].host].quorum;
 
         if (w->wild)
                 return;
@@ -333,7 +333,7 @@ static void check_backing(struct watch *w, const struct asked *a, unsigned key, 
                 backing += n != w->world->options.twin && ((stored && strcmp(stored, value) == 0) ||
                                                            world_node(w->world, n - 1)->wiped_ns + 1 > since_ns);
         }
-        if (backing < quorum_of(w->world->options.nodes_n))
+        if (backing < quorum)
                 violated(w, "backing: %u nodes will have %s for %s until its validity is over", backing, watch_key(key),
                          trace_name(a->session));
 }

@@ -367,6 +367,8 @@ static void world_on_notice(struct world *w, unsigned host, const struct notice 
         const struct world_watch *watch = w->options.watch;
         struct inspect_node node;
 
+        if (n->kind == NOTICE_LOST && !n->wanted)
+                return;
         if (n->kind == NOTICE_LOST) {
                 trace_lost(w->trace, w->now_ns, n);
         } else if (n->kind == NOTICE_EXPIRING) {
@@ -937,6 +939,21 @@ void world_drain(struct world *w, unsigned host)
         trace_flush(w->trace);
 }
 
+void world_members(struct world *w, unsigned host, uint32_t members)
+{
+        struct event ev = { .kind = EVENT_CONFIGURE };
+
+        if (!w)
+                return;
+        ev.configure.members = members;
+        ev.configure.locks_max = w->options.locks_max ? w->options.locks_max : 1024;
+        w->hosts[host - 1].quorum = quorum_of((unsigned)__builtin_popcount(members & w->hosts[host - 1].members));
+        w->hosts[host - 1].members = members;
+        trace_line(w->trace, w->now_ns, "h%u members %x", host, members);
+        world_post(w, host - 1, &ev);
+        trace_flush(w->trace);
+}
+
 unsigned world_open(struct world *w, unsigned host)
 {
         struct event ev = { .kind = EVENT_SESSION_OPENED };
@@ -1027,6 +1044,8 @@ struct world *world_new(const struct world_options *options)
 
                 if (engine_new(&w->hosts[h].engine, &eo) < 0)
                         return world_free(w);
+                w->hosts[h].members = (UINT32_C(1) << w->options.nodes_n) - 1;
+                w->hosts[h].quorum = quorum_of(w->options.nodes_n);
                 for (n = 0; n < w->options.nodes_n; ++n)
                         world_join(w, h + 1, n + 1);
         }
@@ -1076,7 +1095,7 @@ static bool world_votes(struct world *w)
         w->blind = true;
         for (h = 0; h < w->options.hosts_n; ++h) {
                 inspect_status(w->hosts[h].engine, &status);
-                if (status.nodes_up_n + (w->options.twin > 0) < w->options.nodes_n)
+                if (status.nodes_up_n + (w->options.twin > 0) < status.nodes_n)
                         return false;
         }
         return true;

@@ -22,6 +22,7 @@
  * NULL.
  */
 #include "redlockd/core/engine.h"
+#include "redlockd/core/quorum.h"
 #include "redlockd/store/memory.h"
 
 #include <stdio.h>
@@ -96,6 +97,8 @@ struct sim_host {
         struct sim_clock clock;
         uint64_t awake_ns;  /* stands still until then */
         uint64_t paused_ns; /* the last pause began here */
+        uint32_t members;   /* of its engine */
+        unsigned quorum;    /* of its members, now or before their last change */
         bool connected[NODES_MAX];
         uint64_t run[NODES_MAX];         /* the incarnation that was read when the connection came up */
         uint64_t durable_run[NODES_MAX]; /* the incarnation that was seen last to be certified and durable */
@@ -179,6 +182,8 @@ uint64_t world_certify(struct world *w, unsigned session, unsigned node);
 void world_slow(struct world *w, unsigned node, uint64_t latency_us);
 void world_step_clock(struct world *w, unsigned node, int64_t ms);
 void world_drain(struct world *w, unsigned host);
+/* A host counts the votes of these nodes only, bit 0 for node 1. A node that comes must be cut, and is joined after. */
+void world_members(struct world *w, unsigned host, uint32_t members);
 /* The host stands still: it sees nothing before this much time has passed. */
 void world_pause(struct world *w, unsigned host, uint64_t ms);
 

@@ -36,8 +36,85 @@ START_TEST(an_empty_object_is_all_defaults)
         ck_assert_uint_eq(c.limits.keys_per_request_max, 64);
         ck_assert_uint_eq(c.limits.key_bytes_max, 512);
         ck_assert_uint_eq(c.limits.locks_per_session_max, 1024);
+        ck_assert_uint_eq(c.access.admin_groups_n, 0);
         ck_assert_str_eq(c.log.level, "info");
+        ck_assert_ptr_null(c.metrics.listen);
         ck_assert_uint_eq(c.stop.grace_ms, 5000);
+        config_deinit(&c);
+}
+END_TEST
+
+static void check_same(const struct config *a, const struct config *b)
+{
+        ck_assert_uint_eq(a->lock.ttl_ms, b->lock.ttl_ms);
+        ck_assert_uint_eq(a->lock.ttl_min_ms, b->lock.ttl_min_ms);
+        ck_assert_uint_eq(a->lock.ttl_max_ms, b->lock.ttl_max_ms);
+        ck_assert_double_eq(a->lock.drift_factor, b->lock.drift_factor);
+        ck_assert_int_eq(a->lock.retry_count, b->lock.retry_count);
+        ck_assert_uint_eq(a->lock.retry_delay_ms, b->lock.retry_delay_ms);
+        ck_assert_uint_eq(a->lock.retry_jitter_ms, b->lock.retry_jitter_ms);
+        ck_assert_uint_eq(a->lock.tenure_ms, b->lock.tenure_ms);
+        ck_assert_str_eq(a->lock.key_prefix, b->lock.key_prefix);
+        ck_assert_str_eq(a->listen.socket, b->listen.socket);
+        ck_assert_uint_eq(a->listen.mode, b->listen.mode);
+        ck_assert_ptr_eq(a->listen.group, b->listen.group);
+        ck_assert_uint_eq(a->redis.connect_timeout_ms, b->redis.connect_timeout_ms);
+        ck_assert_uint_eq(a->redis.reconnect_min_ms, b->redis.reconnect_min_ms);
+        ck_assert_uint_eq(a->redis.reconnect_max_ms, b->redis.reconnect_max_ms);
+        ck_assert(a->redis.restart_quarantine == b->redis.restart_quarantine);
+        ck_assert_mem_eq(&a->limits, &b->limits, sizeof(a->limits));
+        ck_assert_uint_eq(a->access.admin_groups_n, b->access.admin_groups_n);
+        ck_assert_str_eq(a->log.level, b->log.level);
+        ck_assert_ptr_eq(a->metrics.listen, b->metrics.listen);
+        ck_assert_uint_eq(a->stop.grace_ms, b->stop.grace_ms);
+}
+
+START_TEST(the_file_that_is_installed_changes_nothing)
+{
+        static struct errors errors;
+        struct config shipped, defaults = good("{}");
+
+        ck_assert_int_eq(config_load("conf/redlockd.json", NULL, &shipped, errors_put, &errors), 0);
+        check_same(&shipped, &defaults);
+        config_deinit(&shipped);
+        config_deinit(&defaults);
+}
+END_TEST
+
+START_TEST(metrics_are_listened_for_at_an_address_or_a_path)
+{
+        static const char *const fit[] = { "127.0.0.1:9725", "0.0.0.0:1", "[::1]:65535", "/run/redlockd/metrics.sock" };
+        static const char *const unfit[] = {
+                "\"\"",       "\"h:1\"",   "\"127.0.0.1\"", "\"127.0.0.1:65536\"", "\":1\"", "5",
+                "\"[::1]1\"", "\"::1:1\"", "\"[h]:1\"",     "\"127.0.0.1: 1\"",    "{}"
+        };
+        char json[128];
+        size_t i;
+
+        for (i = 0; i < sizeof(fit) / sizeof(fit[0]); ++i) {
+                struct config c;
+
+                snprintf(json, sizeof(json), "{\"metrics\":{\"listen\":\"%s\"}}", fit[i]);
+                c = good(json);
+                ck_assert_str_eq(c.metrics.listen, fit[i]);
+                config_deinit(&c);
+        }
+        for (i = 0; i < sizeof(unfit) / sizeof(unfit[0]); ++i) {
+                snprintf(json, sizeof(json), "{\"metrics\":{\"listen\":%s}}", unfit[i]);
+                check_errors(json,
+                             "f:1:13: metrics.listen: must be ADDRESS:PORT (an IPv6 address in brackets), the path of "
+                             "a socket, or null\n");
+        }
+}
+END_TEST
+
+START_TEST(admin_groups_are_kept)
+{
+        struct config c = good("{\"access\":{\"adminGroups\":[\"a\",\"b\"]}}");
+
+        ck_assert_uint_eq(c.access.admin_groups_n, 2);
+        ck_assert_str_eq(c.access.admin_groups[0], "a");
+        ck_assert_str_eq(c.access.admin_groups[1], "b");
         config_deinit(&c);
 }
 END_TEST
@@ -391,7 +468,8 @@ START_TEST(without_memory_nothing_is_left)
 }
 END_TEST
 
-UNIT_MAIN("config", an_empty_object_is_all_defaults, every_setting_reaches_its_place,
+UNIT_MAIN("config", the_file_that_is_installed_changes_nothing, metrics_are_listened_for_at_an_address_or_a_path,
+          admin_groups_are_kept, an_empty_object_is_all_defaults, every_setting_reaches_its_place,
           comments_of_three_kinds_are_allowed, what_looks_like_a_comment_in_a_string_is_none,
           a_comment_without_its_end_is_an_error, comments_do_not_move_the_places_behind_them,
           a_syntax_error_has_its_place, an_unknown_name_is_an_error_with_what_was_meant,

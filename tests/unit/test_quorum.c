@@ -96,6 +96,39 @@ START_TEST(the_largest_pool_has_its_masks)
 }
 END_TEST
 
-UNIT_MAIN("quorum", a_majority_is_more_than_half_of_the_configured_nodes,
-          the_verdict_is_as_early_as_it_can_be_and_never_wrong, a_verdict_never_changes_by_later_answers,
-          the_first_answer_of_a_node_stands, the_largest_pool_has_its_masks)
+/* Every pair of sets of up to 7 nodes where one node came or went, every majority of the one and of the other. */
+START_TEST(majorities_meet_where_one_node_came_or_went)
+{
+        unsigned n, old, new, yes, also;
+
+        for (n = 1; n < 7; ++n) {
+                old = (1u << n) - 1;
+                new = old | 1u << n;
+                for (yes = 0; yes <= old; ++yes)
+                        for (also = 0; also <= new; ++also)
+                                if ((unsigned)__builtin_popcount(yes) == quorum_of(n) &&
+                                    (unsigned)__builtin_popcount(also) == quorum_of(n + 1))
+                                        ck_assert_uint_ne(yes & also, 0);
+        }
+}
+END_TEST
+
+/* Nodes 1, 3 and 4 of 5: two of them decide, and nobody else is asked. */
+START_TEST(only_members_vote)
+{
+        struct quorum q;
+
+        quorum_init_members(&q, 0x1a);
+        ck_assert_uint_eq(quorum_needed(&q), 2);
+        ck_assert_uint_eq(quorum_open(&q), 0x1a);
+        ck_assert_int_eq(quorum_vote(&q, 3, true), 0);
+        ck_assert_int_eq(quorum_verdict(&q), QUORUM_PENDING);
+        ck_assert_int_eq(quorum_vote(&q, 1, true), 0);
+        ck_assert_int_eq(quorum_verdict(&q), QUORUM_WON);
+        ck_assert_uint_eq(quorum_open(&q), 0x10);
+}
+END_TEST
+
+UNIT_MAIN("quorum", majorities_meet_where_one_node_came_or_went, only_members_vote,
+          a_majority_is_more_than_half_of_the_configured_nodes, the_verdict_is_as_early_as_it_can_be_and_never_wrong,
+          a_verdict_never_changes_by_later_answers, the_first_answer_of_a_node_stands, the_largest_pool_has_its_masks)

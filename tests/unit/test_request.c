@@ -158,9 +158,11 @@ END_TEST
 
 START_TEST(every_method_is_known_by_its_name)
 {
-        static const char *const names[] = { "add",       "extend", "free",  "reset",  "list",     "cancel", "hello",
-                                             "subscribe", "ping",   "nodes", "status", "sessions", "locks",  "waiters",
-                                             "drain",     "kill",   "break", "why",    "certify" };
+        static const char *const names[] = {
+                "add",       "extend", "free",  "reset",  "list",     "cancel", "hello",
+                "subscribe", "ping",   "nodes", "status", "sessions", "locks",  "waiters",
+                "drain",     "kill",   "break", "why",    "certify",  "reload", "metrics"
+        };
         char line[128];
 
         ck_assert_uint_eq(sizeof(names) / sizeof(names[0]), METHODS_N);
@@ -189,7 +191,7 @@ START_TEST(an_unknown_method_is_not_found)
         check_error("{\"id\":3,\"method\":\"Add\"}", ERROR_METHOD_NOT_FOUND, "3", "");
         check_error("{\"id\":3,\"method\":\"\"}", ERROR_METHOD_NOT_FOUND, "3", "");
         check_error("{\"id\":3,\"method\":\"ping\\u0000\"}", ERROR_METHOD_NOT_FOUND, "3", "");
-        check_error("{\"id\":3,\"method\":\"reload\",\"params\":7}", ERROR_METHOD_NOT_FOUND, "3", "");
+        check_error("{\"id\":3,\"method\":\"unload\",\"params\":7}", ERROR_METHOD_NOT_FOUND, "3", "");
 }
 END_TEST
 

@@ -21,6 +21,7 @@ static void some_locks(void)
         };
         locks_now[1] = (struct inspect_lock){ .key = { "k2", 2 }, .value = "v2", .session = 4 };
         status_now.nodes_n = 3;
+        status_now.members = 7;
 }
 
 START_TEST(a_session_sees_its_own_locks_with_their_values)
@@ -101,6 +102,7 @@ START_TEST(nodes_are_shown_with_what_is_known_of_them)
         struct reply reply = { .method = METHOD_NODES };
 
         status_now.nodes_n = 3;
+        status_now.members = 7;
         nodes_now[0] = (struct inspect_node){ NODE_UP, "", "", 5, 0 };
         nodes_now[1] = (struct inspect_node){ NODE_DOWN, "refused", "", 0, 0 };
         nodes_now[2] = (struct inspect_node){ NODE_CONNECTING, "\xff!", "", 0, 0 };
@@ -139,6 +141,7 @@ START_TEST(status_has_every_number_of_the_contract)
         struct reply reply = { .method = METHOD_STATUS };
 
         status_now = (struct inspect_status){
+                .members = 7,
                 .nodes_n = 3,
                 .nodes_up_n = 2,
                 .nodes_quarantined_n = 7,
@@ -168,7 +171,7 @@ START_TEST(a_quorum_that_is_not_up_is_not_ok)
         struct reply reply = { .method = METHOD_STATUS };
         struct buffer out = BUFFER_INIT(10000);
 
-        status_now = (struct inspect_status){ .nodes_n = 3, .nodes_up_n = 1, .quorum = 2 };
+        status_now = (struct inspect_status){ .members = 7, .nodes_n = 3, .nodes_up_n = 1, .quorum = 2 };
         ck_assert_int_eq(reply_print(&out, &context, "1", &reply), 0);
         ck_assert_ptr_nonnull(memmem(buffer_data(&out), buffer_len(&out), "\"quorumOk\":false", 16));
         buffer_deinit(&out);

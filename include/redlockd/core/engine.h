@@ -18,7 +18,7 @@ struct engine;
 typedef void (*engine_random)(void *userdata, void *ret_bytes, size_t n);
 
 struct engine_options {
-        unsigned nodes_n;    /* 1..NODES_MAX; quorum = nodes_n / 2 + 1 */
+        unsigned nodes_n;    /* 1..NODES_MAX, all of them members at first; quorum = nodes_n / 2 + 1 */
         double drift_factor; /* of a ttl, for the drift of clocks */
         uint32_t ttl_max_ms; /* the longest that any host asks for: how long a node may have to keep silent */
         uint32_t locks_max;  /* a session's locks */
@@ -35,7 +35,8 @@ enum event_kind {
         EVENT_ANSWER,
         EVENT_HEARD, /* of a key that is listened for */
         EVENT_TICK,
-        EVENT_DRAIN, /* to stop: no new locks from now on; what is held may be used, extended and freed */
+        EVENT_CONFIGURE, /* other settings, see members.c for what may change */
+        EVENT_DRAIN,     /* to stop: no new locks from now on; what is held may be used, extended and freed */
 };
 
 struct event {
@@ -69,6 +70,10 @@ struct event {
                         bool released;        /* ... it was; else: listening has begun there, or begun anew */
                         uint64_t listeners_n; /* released: how many were told, this host among them */
                 } heard;
+                struct {
+                        uint32_t members; /* mask of the nodes whose votes count */
+                        uint32_t locks_max;
+                } configure;
         };
 };
 

@@ -4,6 +4,7 @@
  * Read-only views of the engine for `status`, `nodes`, `sessions`, `locks`, `waiters`, `list`. Walks change nothing and
  * are broken off by the next step. What a view borrows is good until then.
  */
+#include "redlockd/base/histogram.h"
 #include "redlockd/core/engine.h"
 
 struct inspect_counters {
@@ -23,7 +24,8 @@ struct inspect_counters {
 };
 
 struct inspect_status {
-        unsigned nodes_n;
+        uint32_t members; /* mask of the nodes that vote */
+        unsigned nodes_n; /* how many they are */
         unsigned nodes_up_n;
         unsigned nodes_quarantined_n;
         unsigned nodes_unfit_n;
@@ -36,6 +38,12 @@ struct inspect_status {
 };
 
 void inspect_status(const struct engine *e, struct inspect_status *ret_status);
+
+/* How long the request has waited that waits for its locks longest; 0 where none does. */
+uint64_t inspect_oldest_wait_ns(const struct engine *e, uint64_t now_ns);
+
+/* How long locks were held that have ended. */
+const struct histogram *inspect_holds(const struct engine *e);
 
 struct inspect_node {
         enum node_state state;

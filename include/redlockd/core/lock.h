@@ -29,6 +29,7 @@ struct lock {
         struct outgoing lost_out;
         struct outgoing expiring_out;
         uint64_t told_session; /* who is to be told */
+        bool lost_wanted;      /* ... if it wants to be; who carries out effects is told in any case */
         bool auto_extend;
         bool expiring;         /* less than a third of its ttl is left, and that was told */
         uint64_t hold_end_ns;  /* it is not extended beyond; UINT64_MAX: no end */

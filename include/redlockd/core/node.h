@@ -5,7 +5,10 @@
  */
 #include "redlockd/core/state.h"
 
-/* 0 or -ENOMEM: then nothing is to be taken down. */
+/* A number that is given for the first time, or anew. */
+void node_init(struct engine *e, unsigned node);
+
+/* Of all numbers there can be. 0 or -ENOMEM: then nothing is to be taken down. */
 int node_init_all(struct engine *e);
 void node_deinit_all(struct engine *e);
 

@@ -15,18 +15,23 @@ enum quorum_verdict {
 #define QUORUM_E_ANSWERED 1 /* the node has voted already */
 
 struct quorum {
-        unsigned nodes_n;
-        uint32_t granted; /* masks of nodes */
+        uint32_t members; /* masks of nodes: whose votes count, */
+        uint32_t granted;
         uint32_t refused;
 };
 
 /* A majority of n nodes: floor(n / 2) + 1, of the configured nodes, never of those that happen to be up. */
 unsigned quorum_of(unsigned nodes_n);
 
-/* nodes_n in 1..NODES_MAX. */
+/* Of the first nodes_n nodes, 1..NODES_MAX; or of a set of nodes, which is not empty. */
 void quorum_init(struct quorum *q, unsigned nodes_n);
+void quorum_init_members(struct quorum *q, uint32_t members);
 
-/* Records one answer. Returns 0, or QUORUM_E_ANSWERED for a node that has voted already. */
+/* How many have to grant it. */
+unsigned quorum_needed(const struct quorum *q);
+
+/* Records one answer. Returns 0, or QUORUM_E_ANSWERED for a node that has voted already; asserts that it is a member.
+ */
 int quorum_vote(struct quorum *q, unsigned node, bool granted);
 
 enum quorum_verdict quorum_verdict(const struct quorum *q);

@@ -12,6 +12,7 @@
  * it. A lock is what one session has under a lease. A round is one command to N nodes and their votes on it.
  */
 #include "redlockd/base/heap.h"
+#include "redlockd/base/histogram.h"
 #include "redlockd/base/map.h"
 #include "redlockd/core/engine.h"
 #include "redlockd/core/fitness.h"
@@ -85,6 +86,7 @@ struct engine {
         struct node nodes[NODES_MAX];
         uint32_t nodes_up;     /* mask: they vote */
         uint32_t nodes_linked; /* mask: they are connected, and get releases whether they vote or not */
+        uint32_t members;      /* mask: whose votes count. options.nodes_n bounds all that ever were */
 
         struct map resources; /* by key */
         struct map sessions;  /* by id */
@@ -106,6 +108,7 @@ struct engine {
         uint64_t held_n;
         uint64_t calls_n; /* not yet answered */
         struct inspect_counters counters;
+        struct histogram holds;
 
         bool draining;      /* no new locks */
         bool stopping;      /* and drained is to be said */

@@ -42,6 +42,8 @@ enum method {
         METHOD_BREAK,
         METHOD_WHY,
         METHOD_CERTIFY,
+        METHOD_METRICS,
+        METHOD_RELOAD,
         METHODS_N,
 };
 
@@ -123,6 +125,7 @@ struct reply_item {
 
 /* Why a node gave no vote, for NO_QUORUM. */
 enum vote_reason {
+        VOTE_NONE, /* was not one of the nodes that vote */
         VOTE_GRANTED,
         VOTE_HELD,        /* somebody else's value is there (or, at an extension, not ours) */
         VOTE_ERROR,       /* the node's own error, in its `error` */
@@ -232,6 +235,7 @@ struct node_look {
 struct notice {
         uint64_t session;
         enum notice_kind kind;
+        bool wanted;             /* lost: the session has subscribed; who carries out effects is told in any case */
         struct text key;         /* lost, expiring */
         uint64_t valid_until_ns; /* expiring */
         const char *value;

@@ -6,8 +6,11 @@
 #include "redlockd/base/map.h"
 #include "redlockd/core/engine.h"
 #include "redlockd/daemon/inflight.h"
+#include "redlockd/daemon/metrics.h"
 #include "redlockd/daemon/nodes.h"
+#include "redlockd/daemon/service.h"
 #include "redlockd/net/entropy.h"
+#include "redlockd/net/scrape.h"
 #include "redlockd/wire/config.h"
 #include "redlockd/wire/reply.h"
 #include "redlockd/wire/request.h"
@@ -27,13 +30,21 @@ enum daemon_state {
 
 #define DAEMON_LIMITS_N 11 /* of hello's `limits` */
 
+struct daemon_options {
+        const char *file;   /* the configuration, to be read again; NULL: the default one */
+        const char *socket; /* where to listen */
+        const char *level;  /* of the log, whatever the configuration says; or NULL */
+};
+
 struct daemon {
         uv_loop_t loop;
         uv_prepare_t flush;  /* writes what a turn has produced, before the loop waits */
         uv_timer_t patience; /* DRAINING: stop.grace */
         enum daemon_state state;
-        bool closed;                 /* every handle of the daemon's own is closed */
-        const struct config *config; /* borrowed */
+        bool closed; /* every handle of the daemon's own is closed */
+        struct daemon_options options;
+        struct config settings;      /* the nodes of it are with `nodes` */
+        const struct config *config; /* these settings, to be read */
 
         struct engine *engine;
         struct entropy entropy;
@@ -41,11 +52,16 @@ struct daemon {
         struct signals *signals;
         struct listener *listener;
         struct nodes nodes;
+        struct service service;
+        struct metrics metrics;
+        struct scrape *scrape; /* NULL: nobody is listened to for metrics */
+        bool scrape_was_handed_over;
 
         /* The pump's. */
         bool stepping;                /* inside engine_step(): nothing may be posted */
         bool popping;                 /* inside the loop that pops: what is posted is stepped, and popped there */
         uint64_t oldest_unflushed_ns; /* when the oldest answer that waits to be flushed was printed; 0: none */
+        uint64_t lost_second, lost_n; /* locks that were lost in this second, for the log */
         struct reply_context context;
         struct reply_limit limits[DAEMON_LIMITS_N + 1];
 
@@ -59,10 +75,21 @@ struct daemon {
 };
 
 /*
- * Runs a broker that listens at `socket` until it has been told to stop and has drained. Returns 0, or negative errno
- * when it could not start; what went wrong is in the log then.
+ * Runs a broker that listens at options->socket, or at the socket that the service manager hands over, until it has
+ * been told to stop and has drained. Returns 0, or negative errno when it could not start; what went wrong is in the
+ * log then. The configuration is taken over.
  */
-int daemon_run(const struct config *config, const char *socket);
+int daemon_run(struct config *config, const struct daemon_options *options);
+
+/*
+ * Listens for scrapers where the service manager handed over a socket for them, or else where `config` says. Returns 0,
+ * with NULL where neither does, or negative errno.
+ */
+int daemon_listen_for_scrapes(struct daemon *d, const struct config *config, struct scrape **ret_scrape,
+                              char ret_error[static SCRAPE_ERROR_MAX]);
+
+/* What follows from the settings and may change while it runs. */
+void daemon_apply_settings(struct daemon *d);
 
 /* The engine is drained: all sessions end, then the loop runs out. */
 void daemon_on_drained(struct daemon *d);

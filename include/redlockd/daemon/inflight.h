@@ -16,6 +16,7 @@ struct inflight_request {
         struct map_link id_link;
         uint64_t number;
         uint64_t session;
+        uint64_t posted_ns;
         bool notification; /* not to be answered */
         bool named;        /* is in `ids` */
         char id[];         /* JSON text */

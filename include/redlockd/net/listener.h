@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * The Unix socket that clients connect to.
+ * The Unix socket that clients connect to; or any stream socket that listens already.
  */
 #include <sys/types.h>
 #include <uv.h>
@@ -10,6 +10,7 @@ struct listener;
 
 struct listener_options {
         uv_loop_t *loop;
+        int fd;            /* a socket that listens already, taken over also on failure; -1: one is made at `path` */
         const char *path;  /* its directory is made (0755) when it is missing */
         mode_t mode;       /* of the socket file */
         const char *group; /* its group; NULL: left as it is */
@@ -27,5 +28,8 @@ struct listener_options {
 int listener_new(struct listener **ret_listener, const struct listener_options *options,
                  char ret_error[static LISTENER_ERROR_MAX]);
 
-/* Takes NULL. Unlinks the socket file if it is still the one that was made; freed by the loop. Returns NULL. */
+/*
+ * Takes NULL. Unlinks the socket file if it is still the one that was made; that of a socket that was given is never
+ * touched, since its owner goes on listening at it. Freed by the loop. Returns NULL.
+ */
 struct listener *listener_close(struct listener *l);

@@ -1,10 +1,15 @@
 #pragma once
 
 /*
- * Log lines on stderr: one event a line, control characters escaped, cut at LOG_LINE_MAX. Never a lock's value, never a
- * password.
+ * Log lines on stderr: one event a line, with what it is about behind it as name=value, cut at LOG_LINE_MAX. Nothing
+ * that came from outside can forge a line or steer a terminal. Never a lock's value, never a password.
+ *
+ * Where stderr is the journal's, lines go there with fields of their own (systemd.journal-fields(7)): REDLOCKD_EVENT,
+ * REDLOCKD_KEY, REDLOCKD_SESSION, REDLOCKD_NODE, REDLOCKD_WAITED.
  */
-#include <stdbool.h>
+#include "redlockd/base/text.h"
+
+#include <stdint.h>
 
 enum log_level {
         LOG_LEVEL_ERROR,
@@ -15,15 +20,26 @@ enum log_level {
 
 #define LOG_LINE_MAX 1024 /* bytes with the LF */
 
+/* What a line is about; what is NULL or 0 is left out. */
+struct log_about {
+        const char *event;
+        struct text key;
+        uint64_t session;
+        const char *node;
+        const uint64_t *waited_ms;
+};
+
 /* "error", "warn", "info" or "debug"; false for anything else. */
 bool log_level_parse(const char *name, enum log_level *ret_level);
 
 /* What is above this level is not written. LOG_LEVEL_INFO at first. */
 void log_set_level(enum log_level level);
+bool log_enabled(enum log_level level);
 
-void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void log_write(enum log_level level, const struct log_about *about, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 
-#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warn(...)  log_write(LOG_LEVEL_WARN, __VA_ARGS__)
-#define log_info(...)  log_write(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_error(...) log_write(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
+#define log_warn(...)  log_write(LOG_LEVEL_WARN, NULL, __VA_ARGS__)
+#define log_info(...)  log_write(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
+#define log_debug(...) log_write(LOG_LEVEL_DEBUG, NULL, __VA_ARGS__)

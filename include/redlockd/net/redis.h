@@ -8,6 +8,7 @@
  * Every command that was accepted is answered exactly once, in order, also when the connection dies.
  */
 #include "redlockd/base/address.h"
+#include "redlockd/base/histogram.h"
 #include "redlockd/core/types.h"
 
 #include <uv.h>
@@ -19,7 +20,8 @@ struct redis;
 struct redis_options {
         uv_loop_t *loop;
         unsigned node;                 /* handed to the callbacks */
-        const struct address *address; /* TCP or UNIX; borrowed for the node's whole life */
+        const struct address *address; /* TCP or UNIX; borrowed for the node's whole life. User and password may be
+                                          changed: the next connection uses them */
         const char *key_prefix;        /* put before every key; borrowed likewise */
         uint64_t connect_timeout_ms; /* from resolving to the last answer of the introduction; and for any answer after
                                         it */
@@ -29,6 +31,7 @@ struct redis_options {
         const char
                 *members; /* from redis_members(): what all hosts agree on, for its certificate; NULL: it needs none */
         uint32_t ttl_max_ms;
+        struct histogram *round_trip; /* of each answer; NULL: not counted. Borrowed likewise */
         void *userdata;
         /* CONNECTING or DOWN. `reason` is for people, never with a password in it. */
         void (*on_state)(void *userdata, unsigned node, enum node_state state, const char *reason);
@@ -53,6 +56,10 @@ void redis_members(const char *const *names, unsigned names_n, char ret_members[
 int redis_new(struct redis **ret_redis, const struct redis_options *options);
 
 void redis_start(struct redis *r);
+
+/* Other times, as of the options: from the next try, or the next beat, on. */
+void redis_configure(struct redis *r, uint64_t connect_timeout_ms, uint64_t reconnect_min_ms,
+                     uint64_t reconnect_max_ms);
 
 /* Queues one command. Returns 0, or -ENOTCONN, -ENOBUFS, -ENOMEM: then it was not taken, and is not answered. */
 int redis_send(struct redis *r, const struct command *command);

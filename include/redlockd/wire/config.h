@@ -49,8 +49,19 @@ struct config {
                 char *level; /* "error", "warn", "info", "debug" */
         } log;
         struct {
+                char *listen; /* NULL: nowhere; else host:port or the path of a socket */
+        } metrics;
+        struct {
                 uint64_t grace_ms;
         } stop;
+};
+
+/* What runs now, and what it asks of a configuration that is to take its place. */
+struct config_running {
+        const struct config *config;
+        const struct config_node *const *nodes;
+        unsigned nodes_n;
+        uint64_t nodes_wait_ms; /* until a node may come or go again; 0: now */
 };
 
 /* Called for each error with one line: `FILE:LINE:COLUMN: lock.retryCout: unknown name (did you mean retryCount?)`. */
@@ -66,6 +77,20 @@ int config_init(struct config *ret_config);
  */
 int config_load(const char *path, const char *credentials, struct config *ret_config, config_error_fn report,
                 void *userdata);
+
+/*
+ * As config_load(), for a broker that runs: what cannot be changed while it does is an error, too. At most one node may
+ * come or go (majorities before and after must have a node in common), and none within nodes_wait_ms.
+ */
+int config_reload(const char *path, const char *credentials, const struct config_running *running,
+                  struct config *ret_config, config_error_fn report, void *userdata);
+
+/* Whether two are the same node: the same server by its address, and the same database. */
+bool config_same_node(const struct config_node *a, const struct config_node *b);
+
+/* Moves one node out; its place in the configuration is empty then. It is to be given to config_node_deinit(). */
+struct config_node config_take_node(struct config *c, unsigned node);
+void config_node_deinit(struct config_node *node);
 
 /* As config_load() from memory; `name` stands for the file in errors, and passwordFile is looked up beside it. */
 int config_parse(struct text json, const char *name, const char *credentials, struct config *ret_config,

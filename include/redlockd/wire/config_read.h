@@ -11,7 +11,7 @@
 
 #define CONFIG_NOWHERE      SIZE_MAX
 #define CONFIG_PATH_MAX     160 /* of a setting's path: two names and some punctuation */
-#define CONFIG_SETTINGS_MAX 32
+#define CONFIG_SETTINGS_MAX 40
 
 struct config_reading {
         struct config_text text;
@@ -19,7 +19,9 @@ struct config_reading {
         const char *credentials; /* NULL: none */
         config_error_fn report;
         void *userdata;
-        struct config *config; /* filled with the defaults first */
+        struct config *config;                /* filled with the defaults first */
+        const struct config_running *running; /* NULL: nothing runs */
+        size_t nodes_at;                      /* where `nodes` is given; CONFIG_NOWHERE: it is not */
         unsigned errors_n;
         /* By the number of the setting: where it is given (0: it is not), and that it was refused. */
         struct {
@@ -53,6 +55,10 @@ int config_read_section(struct config_reading *rd, const struct config_member *m
 
 /* Rules between several settings; to be called once everything was read. */
 void config_check_settings(struct config_reading *rd);
+
+/* Rules between what is given and what runs. */
+void config_check_fixed(struct config_reading *rd);
+void config_check_members(struct config_reading *rd);
 
 /* The `nodes`. */
 int config_read_nodes(struct config_reading *rd, const struct config_member *member);

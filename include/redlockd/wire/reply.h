@@ -32,6 +32,7 @@ struct reply_context {
         const char *scope;          /* "host" or "network" */
         bool restart_quarantine;    /* whether a node that may have forgotten something keeps silent */
         uint64_t malformed;         /* lines answered with PARSE, INVALID_REQUEST or TOO_LARGE */
+        struct text metrics;        /* `metrics`: as it is, UTF-8 */
         enum release_on release_on; /* hello: what holds for its session */
         /* hello's `limits`: name and value pairs, ended by a NULL name */
         const struct reply_limit {

@@ -40,7 +40,9 @@ const char *release_on_name(enum release_on on);
 struct wire_error {
         enum error_name name; /* ERROR_NONE: nothing */
         char message[200];    /* for people; valid UTF-8 */
-        char path[80];    /* INVALID_PARAMS: the member of params that is meant ("ttl", "keys[1]", "params"); else "" */
+        char path[80]; /* INVALID_PARAMS: the member of params that is meant ("ttl", "keys[1]", "params"); else "" */
+        struct text
+                lines;    /* all that is wrong where it is more than one thing: UTF-8, each line with its LF; or none */
         const char *what; /* LIMIT, TOO_LARGE: the limit's name in the configuration; else NULL */
         uint64_t limit;
 };
@@ -72,4 +74,5 @@ void wire_request_deinit(struct wire_request *r);
 /* The method's name in the contract, and the error's; for logs and tests too. */
 const char *method_name(enum method method);
 const char *error_name(enum error_name error);
+const char *lost_reason_name(enum lost_reason reason);
 int error_code(enum error_name error);
