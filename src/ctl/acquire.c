@@ -1,7 +1,7 @@
 /*
  *      hello, add --> WAITING --granted--> subscribe --> CONFIRMING --good for a while--> held
  *                        |  ^                               |
- *                        |  +---- lapsed, or nearly: extend +
+ *                        |  +---- lapsed, or nearly: add ----+
  *                        +--> refused, a signal, the daemon is gone: nothing is held
  *
  * The answer to `add` may come at any time after the question, and we may have been stopped before we read it. So what
@@ -121,13 +121,13 @@ static void acquire_send_hello(struct acquiring *a)
                 connection_send(a->keep->connection, "hello", params, &a->hello);
 }
 
-static int acquire_send_add(struct acquiring *a, bool again)
+static int acquire_send_add(struct acquiring *a)
 {
         json_int_t wait_ms = a->options->wait_ms;
 
         /* One that may wait for ever says nothing until it is granted; any other has to be answered in time. */
         a->end_ns = wait_ms < 0 ? UINT64_MAX : clock_now_ns() + (uint64_t)(wait_ms + CONNECTION_ANSWER_MS) * NS_PER_MS;
-        return keep_send_add(a->keep, again ? "extend" : "add", wait_ms, &a->add);
+        return keep_send_add(a->keep, wait_ms, &a->add);
 }
 
 static int acquire_on_granted(struct acquiring *a, const json_t *message)
@@ -222,7 +222,7 @@ static bool acquire_try(struct acquiring *a)
         int i, r;
 
         for (i = 0; i < ACQUIRE_TRIES; ++i) {
-                r = acquire_send_add(a, i > 0);
+                r = acquire_send_add(a);
                 /* Refused at the door (too many sessions): the reason can be read although nothing can be sent. */
                 if (r < 0 && r != -ECONNRESET)
                         acquire_daemon_failed(a, r);

@@ -46,15 +46,16 @@ static json_t *keep_params(const struct keep *k)
         return params;
 }
 
-int keep_send_add(struct keep *k, const char *method, json_int_t wait_ms, json_int_t *ret_id)
+int keep_send_add(struct keep *k, json_int_t wait_ms, json_int_t *ret_id)
 {
         json_t *params = keep_params(k);
 
+        json_object_set_new(params, "autoExtend", json_true());
         if (wait_ms > 0)
                 json_object_set_new(params, "wait", json_integer(wait_ms));
         else
                 json_object_set_new(params, "retryCount", json_integer(wait_ms < 0 ? -1 : 0));
-        return connection_send(k->connection, method, params, ret_id);
+        return connection_send(k->connection, "add", params, ret_id);
 }
 
 static int keep_ask(struct keep *k, const char *method, json_t *params)
@@ -68,17 +69,10 @@ int keep_send_subscribe(struct keep *k)
         return keep_ask(k, "subscribe", json_pack("{s:[s,s]}", "events", "lost", "stopping"));
 }
 
-/*
- * What keeps the locks, and the only place that knows how: they are extended from here, and the answer tells their
- * validity. Where the daemon renews by itself (autoExtend in keep_params()), `list` in its place only asks for it.
- */
-static int keep_send_extend(struct keep *k)
+/* The daemon renews the locks; what is asked is how long they are valid now. */
+static int keep_send_list(struct keep *k)
 {
-        json_t *params = keep_params(k);
-
-        json_object_set_new(params, "strict", json_true());
-        json_object_set_new(params, "retryCount", json_integer(0)); /* we try again by ourselves */
-        return keep_ask(k, "extend", params);
+        return keep_ask(k, "list", NULL);
 }
 
 static void keep_lose(struct keep *k, const char *key, const char *why)
@@ -177,7 +171,7 @@ bool keep_take(struct keep *k, const json_t *message)
 
 int keep_on_time(struct keep *k)
 {
-        return k->asked == 0 && clock_now_ns() >= k->ask_at_ns ? keep_send_extend(k) : 0;
+        return k->asked == 0 && clock_now_ns() >= k->ask_at_ns ? keep_send_list(k) : 0;
 }
 
 uint64_t keep_next_ns(const struct keep *k)

@@ -311,10 +311,10 @@ static int daemon_start(struct daemon *d)
         int r;
 
         daemon_raise_files(d->config);
-        r = daemon_check_kernel(d->config);
-        if (r >= 0)
-                r = service_init(d);
+        r = service_init(d);
         activated = d->service.activation.clients >= 0;
+        if (r >= 0)
+                r = daemon_check_kernel(d->config);
         if (r >= 0)
                 r = daemon_start_engine(d);
         if (r >= 0)

@@ -53,23 +53,48 @@ int settings_reload(const char *file, const struct config_running *running, stru
 struct probe {
         struct redis *redis;
         const struct config_node *node;
+        char run_id[NODE_RUN_ID_MAX];
         bool told;
         bool fit;
 };
 
-static void probe_on_state(void *userdata, unsigned node, enum node_state state, const char *reason)
+/* What it is: fit, or not for this reason. The first word counts. */
+static void probe_tell(struct probe *p, bool fit, const char *reason)
 {
-        struct probe *p = (struct probe *)userdata + node;
         const char *version;
 
-        if (state == NODE_CONNECTING || p->told)
+        if (p->told)
                 return;
         p->told = true;
-        p->fit = state == NODE_UP;
+        p->fit = fit;
         version = redis_version(p->redis);
         printf("%s: %s%s%s%s%s\n", p->node->name, p->node->address.shown,
                p->fit ? ": up" : ": not usable: ", p->fit ? "" : reason, p->fit && version ? ", Redis " : "",
                p->fit && version ? version : "");
+}
+
+static void probe_on_state(void *userdata, unsigned node, enum node_state state, const char *reason)
+{
+        if (state == NODE_DOWN)
+                probe_tell((struct probe *)userdata + node, false, reason);
+}
+
+/* One that is quarantined is fit: it only has to wait. */
+static void probe_on_look(void *userdata, unsigned node, const struct node_look *look)
+{
+        struct probe *probes = userdata, *p = &probes[node];
+        char reason[NODE_REASON_MAX];
+        unsigned i;
+
+        snprintf(p->run_id, sizeof(p->run_id), "%s", look->run_id);
+        for (i = 0; i < NODES_MAX && look->verdict != LOOK_UNFIT; ++i) {
+                if (i == node || !p->run_id[0] || strcmp(probes[i].run_id, p->run_id) != 0)
+                        continue;
+                snprintf(reason, sizeof(reason), "the same server as %.80s", probes[i].node->name);
+                probe_tell(p, false, reason);
+                return;
+        }
+        probe_tell(p, look->verdict != LOOK_UNFIT, look->reason);
 }
 
 static void probe_on_answer(void *userdata, unsigned node, uint64_t round, const struct answer *answer)
@@ -88,10 +113,12 @@ static int probe_open(struct probe *probes, uv_loop_t *loop, const struct config
                 .address = &config->nodes[i].address,
                 .key_prefix = config->lock.key_prefix,
                 .connect_timeout_ms = config->redis.connect_timeout_ms,
+                .heartbeat_ms = REDIS_HEARTBEAT_MS,
                 .reconnect_min_ms = config->redis.reconnect_min_ms,
                 .reconnect_max_ms = config->redis.reconnect_max_ms,
                 .userdata = probes,
                 .on_state = probe_on_state,
+                .on_look = probe_on_look,
                 .on_answer = probe_on_answer,
         };
 

@@ -96,7 +96,7 @@ class Service(Daemon):
             self.process = self.manager.spawn(self.argv(), stdout=log, stderr=log)
         self.manager.hear_until("READY", "1")
         if up:
-            self.wait_nodes(self.nodes_n)
+            self.certify(self.nodes_n)
         return self
 
     def ended(self):

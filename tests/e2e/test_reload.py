@@ -252,10 +252,10 @@ def states(client):
 def test_a_node_is_added(world, manager, nodes4):
     service = pool(world, manager, nodes4[:3])
     client = service.client()
-    held = client.add("held")["held"]
+    held = client.add("held", autoExtend=True)["held"]
     service.reconfigure(nodes=nodes4)
     reloaded(service)
-    service.wait_nodes(4)
+    service.wait_nodes(4)  # the new one after its quarantine
     assert (client.call("status")["nodes"], client.call("status")["quorum"]) == (4, 3)
     assert client.list()["held"]["value"] == held["value"]
     client.add("new")

@@ -86,7 +86,7 @@ def test_a_password_goes_to_its_node_and_nowhere_else(world, manager):
         world.keep(Parrot()).url.replace("redis://", f"redis://:{secrets[4]}@"),
     ]
     service = Traced(world, manager, nodes, metrics={"listen": str(world.path / "m.sock")}).start(up=False)
-    service.wait_nodes(3)
+    service.certify(3)
     client = service.client()
     client.call("subscribe", events=["lost", "node"])
     client.add("k")

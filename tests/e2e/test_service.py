@@ -60,7 +60,7 @@ def test_nothing_is_told_where_the_configuration_is_wrong(world, manager):
 
 
 def test_the_status_line_is_kept_current(world, manager, nodes3):
-    service = Service(world, manager, nodes3).start(up=False)
+    service = Service(world, manager, nodes3).start()
     manager.hear_until("STATUS", "3/3 nodes up, 0 sessions, 0 locks")
     client = service.client()
     client.add(["a", "b"])
