@@ -298,6 +298,52 @@ static void who_polls_and_got_in_once_finds_longer_gaps(void)
         story_end(w);
 }
 
+/*
+ * A program that polls has got in, so the gaps are half a tenure; and n3 does not take the release. That it is repeated
+ * there says nothing about whose turn it is.
+ */
+static void a_release_that_is_repeated_makes_no_gap_longer(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+        const struct ask ask = { .tries = -1, .delay_ms = 3000 };
+
+        story_add(w, a, "k", ask);
+        story_add(w, b, "k", ask);
+        story_run(w, 10);
+        story_give(w, a, "k");
+        story_run(w, 500);
+        story_add(w, a, "k", ask);
+        story_give(w, b, "k");
+        story_run(w, 10);
+        world_plant(w, 1, "k", 30);
+        world_plant(w, 2, "k", 30);
+        story_run(w, 80);
+        story_add(w, b, "k", ask);
+        story_give(w, a, "k");
+        story_run(w, 10);
+        world_refuse(w, 3, true);
+        story_run(w, 500);
+        story_add(w, a, "k", ask);
+        story_skip(w);
+        story_give(w, b, "k");
+        story_run(w, 1000);
+        story_expect(w, "1110.000  B > free k\n"
+                        "1110.000  h1 > n1 n2 release k#5\n"
+                        "1111.000  n1 > granted\n"
+                        "1111.000  n2 > granted\n"
+                        "1111.000  n1 > free k 1\n"
+                        "1111.000  n1 > released\n"
+                        "1111.000  n2 > free k 1\n"
+                        "1111.000  n2 > released\n"
+                        "1111.000  B < k freed\n"
+                        "1361.000  h1 > n1 n2 take k#7\n"
+                        "1362.000  n1 > granted\n"
+                        "1362.000  n2 > granted\n"
+                        "1362.000  A < k#7 acquired 9897\n");
+        story_end(w);
+}
+
 /* The last try of a budget is made whoever's turn it is. */
 static void the_only_try_is_not_kept_back(void)
 {
@@ -330,4 +376,5 @@ STORY_MAIN("hosts", STORY(a_host_that_waits_is_told_of_a_release),
            STORY(a_release_before_the_listening_has_begun_is_not_missed), STORY(one_announcement_is_not_a_quorum),
            STORY(when_the_connection_breaks_listening_begins_anew_and_the_head_tries),
            STORY(a_host_gives_the_key_back_after_its_tenure), STORY(where_nobody_else_waits_giving_back_costs_a_moment),
-           STORY(who_polls_and_got_in_once_finds_longer_gaps), STORY(the_only_try_is_not_kept_back))
+           STORY(who_polls_and_got_in_once_finds_longer_gaps), STORY(a_release_that_is_repeated_makes_no_gap_longer),
+           STORY(the_only_try_is_not_kept_back))
