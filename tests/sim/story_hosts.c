@@ -298,6 +298,50 @@ static void who_polls_and_got_in_once_finds_longer_gaps(void)
         story_end(w);
 }
 
+/* The nodes said to A that they do not have its lock any more; so it is not passed on to B, and C may have it. */
+static void what_an_extension_found_to_be_lost_is_not_passed_on(void)
+{
+        struct world *w = story_world(&(struct world_options){ .hosts_n = 2 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 2), n;
+
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 2);
+        story_add(w, b, "k", (struct ask){ .tries = -1, .delay_ms = 3000 });
+        for (n = 1; n <= 3; ++n)
+                world_lose(w, n);
+        story_run(w, 2);
+        story_extend(w, a, "k", (struct ask){ 0 });
+        story_run(w, 2);
+        story_add(w, c, "k", (struct ask){ 0 });
+        story_run(w, 4);
+        story_skip(w);
+        story_give(w, a, "k");
+        story_run(w, 5);
+        story_expect(w, "10.000  A > free k\n"
+                        "10.000  h1 > n1 n2 n3 release k#1\n"
+                        "10.000  h1 > n1 n2 n3 take k#3\n"
+                        "11.000  n1 > released\n"
+                        "11.000  n2 > released\n"
+                        "11.000  A < k freed\n"
+                        "11.000  n3 > released\n"
+                        "11.000  n1 > held\n"
+                        "11.000  n2 > held\n"
+                        "11.000  h1 > listen k\n"
+                        "11.000  h1 > n3 release k#3\n"
+                        "11.000  n3 > held\n"
+                        "12.000  n1 > listening k\n"
+                        "12.000  n2 > listening k\n"
+                        "12.000  h1 > n1 n2 n3 take k#4\n"
+                        "12.000  n3 > listening k\n"
+                        "12.000  n3 > released\n"
+                        "13.000  n1 > held\n"
+                        "13.000  n2 > held\n"
+                        "13.000  h1 > n3 release k#4\n"
+                        "13.000  n3 > held\n"
+                        "14.000  n3 > released\n");
+        story_end(w);
+}
+
 /*
  * A program that polls has got in, so the gaps are half a tenure; and n3 does not take the release. That it is repeated
  * there says nothing about whose turn it is.
@@ -376,5 +420,6 @@ STORY_MAIN("hosts", STORY(a_host_that_waits_is_told_of_a_release),
            STORY(a_release_before_the_listening_has_begun_is_not_missed), STORY(one_announcement_is_not_a_quorum),
            STORY(when_the_connection_breaks_listening_begins_anew_and_the_head_tries),
            STORY(a_host_gives_the_key_back_after_its_tenure), STORY(where_nobody_else_waits_giving_back_costs_a_moment),
+           STORY(what_an_extension_found_to_be_lost_is_not_passed_on),
            STORY(who_polls_and_got_in_once_finds_longer_gaps), STORY(a_release_that_is_repeated_makes_no_gap_longer),
            STORY(the_only_try_is_not_kept_back))
