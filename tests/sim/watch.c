@@ -250,7 +250,8 @@ static void watch_on_request(void *userdata, const struct request *r)
         /* An administrator's requests, and looks, stand in no line. */
         for (i = 0; i < r->keys_n && r->method <= METHOD_RESET; ++i)
                 a->keys |= 1u << watch_number(r->keys[i]);
-        if (r->method == METHOD_BREAK)
+        if (r->method == METHOD_BREAK && w->beliefs[watch_number(r->keys[0])].session &&
+            host_of(w, w->beliefs[watch_number(r->keys[0])].session) == host_of(w, r->session))
                 w->beliefs[watch_number(r->keys[0])].session = 0; /* its holder is told */
         if (r->method == METHOD_FREE || r->method == METHOD_RESET)
                 watch_free_keys(w, a, r->keys_n == 0);
