@@ -458,7 +458,11 @@ static void watch_granted(struct watch *w, const struct reply *r, const struct a
         }
         if (w->ended[r->session] || freed_since(w, r->session, key, r->request))
                 return;
-        b->until_ns = b->renewed_until_ns = until_ns;
+        /* What is left as it is may be under renewal. */
+        if (item->outcome != OUTCOME_HELD || b->session != r->session || strcmp(b->value, item->value) != 0 ||
+            b->renewed_until_ns < until_ns)
+                b->renewed_until_ns = until_ns;
+        b->until_ns = until_ns;
         b->valid_until_ns = item->valid_until_ns;
         if (item->outcome == OUTCOME_ACQUIRED || item->outcome == OUTCOME_REACQUIRED) {
                 b->auto_extend = a->auto_extend;
