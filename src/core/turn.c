@@ -106,8 +106,10 @@ void turn_on_release(struct engine *e, struct resource *r, bool wanted, bool dec
 {
         struct turn *t = &r->turn;
 
+        if (r->lease)
+                return; /* what was undone before it was had */
         t->wanted |= wanted;
-        if (!decided || r->lease || !t->undecided)
+        if (!decided || !t->undecided)
                 return;
         t->undecided = false;
         if (t->state == TURN_YIELDING && t->wanted) {

@@ -205,6 +205,48 @@ static void a_host_gives_the_key_back_after_its_tenure(void)
         story_end(w);
 }
 
+/*
+ * Listening begins late on n3, when nobody waits any more. All the same it is known that it is this host which hears of
+ * its own release there, and the gap is one for those who poll.
+ */
+static void that_listening_has_begun_is_noted_when_nobody_waits(void)
+{
+        struct world *w = story_world(&(struct world_options){ .tenure_ms = 40 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), n;
+        const struct ask ask = { .tries = -1, .delay_ms = 3000 };
+
+        for (n = 1; n <= 3; ++n)
+                world_plant(w, n, "k", 5);
+        world_slow(w, 3, 20000);
+        story_add(w, a, "k", ask);
+        story_run(w, 100);
+        world_slow(w, 3, 500);
+        story_add(w, b, "k", ask);
+        story_run(w, 1);
+        story_give(w, a, "k");
+        story_run(w, 50);
+        story_add(w, a, "k", ask);
+        story_skip(w);
+        world_slow(w, 1, 1000);
+        story_give(w, b, "k");
+        story_run(w, 100);
+        story_expect(w, "151.000  B > free k\n"
+                        "151.000  h1 > n1 n2 n3 release k#3\n"
+                        "152.000  n2 > free k 1\n"
+                        "152.000  n2 > released\n"
+                        "152.000  n3 > free k 1\n"
+                        "152.000  n3 > released\n"
+                        "152.000  B < k freed\n"
+                        "153.000  n1 > free k 1\n"
+                        "153.000  n1 > released\n"
+                        "162.000  h1 > n1 n2 n3 take k#5\n"
+                        "163.000  n2 > granted\n"
+                        "163.000  n3 > granted\n"
+                        "163.000  A < k#5 acquired 9897\n"
+                        "164.000  n1 > granted\n");
+        story_end(w);
+}
+
 /* Nobody listens: the gap is short, and the key is asked for again. */
 static void where_nobody_else_waits_giving_back_costs_a_moment(void)
 {
@@ -422,4 +464,4 @@ STORY_MAIN("hosts", STORY(a_host_that_waits_is_told_of_a_release),
            STORY(a_host_gives_the_key_back_after_its_tenure), STORY(where_nobody_else_waits_giving_back_costs_a_moment),
            STORY(what_an_extension_found_to_be_lost_is_not_passed_on),
            STORY(who_polls_and_got_in_once_finds_longer_gaps), STORY(a_release_that_is_repeated_makes_no_gap_longer),
-           STORY(the_only_try_is_not_kept_back))
+           STORY(that_listening_has_begun_is_noted_when_nobody_waits), STORY(the_only_try_is_not_kept_back))
