@@ -74,14 +74,17 @@ void listen_on_heard(struct engine *e, const struct event *ev)
 {
         struct resource *r = resource_find(e, ev->heard.key);
         uint32_t bit = UINT32_C(1) << ev->heard.node;
-        struct claim *head;
+        struct claim *head = r ? resource_head(r) : NULL;
         bool anew;
 
-        if (!r || !r->ears.on || !(head = resource_head(r)))
+        if (!r || !r->ears.on)
+                return;
+        anew = r->ears.open & bit;
+        if (!ev->heard.released)
+                r->ears.open |= bit;
+        if (!head)
                 return;
         if (!ev->heard.released) {
-                anew = r->ears.open & bit;
-                r->ears.open |= bit;
                 if (anew || (unsigned)__builtin_popcount(r->ears.open & e->members) == members_quorum(e))
                         call_wake_at(e, head->call, e->now_ns);
                 return;

@@ -15,6 +15,7 @@
 #include "redlockd/core/lock.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/core/call.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/renew.h"
 #include "redlockd/core/resource.h"
@@ -145,6 +146,20 @@ void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t vali
         lock_extend(e, l, ttl_ms, valid_until_ns);
 }
 
+/* What its session asks for under its key has to wait for others from now on, and that may close a cycle. */
+static void lock_search_again(struct engine *e, const struct lock *l)
+{
+        struct claim *claim;
+
+        if (!l->session)
+                return;
+        session_search_again(l->session);
+        TAILQ_FOREACH (claim, &l->resource->queue, entry) {
+                if (claim->call->session == l->session)
+                        call_wake(e, claim->call);
+        }
+}
+
 /* The key is open to the others of this host, and the lease with it. */
 static void lock_open(struct engine *e, struct lock *l)
 {
@@ -161,6 +176,7 @@ static void lock_open(struct engine *e, struct lock *l)
                 return;
         l->resource->holder = NULL;
         resource_wake(e, l->resource);
+        lock_search_again(e, l);
 }
 
 static void lock_tell(struct engine *e, struct lock *l, enum notice_kind notice, struct outgoing *out,
@@ -181,7 +197,6 @@ static void lock_lapse(struct engine *e, struct lock *l, enum lost_reason reason
         e->counters.expired += reason != LOST_BROKEN;
         e->counters.lost += reason == LOST_NO_QUORUM;
         session_unlink_held(l->session, l);
-        session_search_again(l->session);
         histogram_observe_ns(&e->holds, e->now_ns - l->since_ns);
         lock_ref(l);
         l->told_session = l->session->id;

@@ -279,6 +279,16 @@ static void round_note_renewal(struct engine *e, struct round *r, unsigned node,
         }
 }
 
+/* TAKE: which of the leases that are to be extended a node does not have any more. */
+static void round_note_missing(struct round *r, unsigned node, uint64_t taken)
+{
+        unsigned i;
+
+        for (i = r->acquire_n; i < r->items_n && r->kind == COMMAND_TAKE; ++i)
+                if (taken & UINT64_C(1) << i)
+                        r->items[i].missing |= bit_of(node);
+}
+
 /* True if the node is asked once more: nothing was done there, and nothing was undone since. */
 static bool round_resend(struct engine *e, struct round *r, unsigned node)
 {
@@ -322,6 +332,7 @@ void round_on_answer(struct engine *e, struct round *r, unsigned node, const str
                 quorum_vote(&r->ballot, node, answer->verdict == ANSWER_GRANTED);
                 r->votes[node] = votes[answer->verdict];
                 if (answer->verdict == ANSWER_HELD) {
+                        round_note_missing(r, node, answer->taken);
                         r->taken |= answer->taken;
                         r->left_ms[node] = answer->number > 0 && answer->number < UINT32_MAX ? (uint32_t)answer->number
                                                                                              : UINT32_MAX;

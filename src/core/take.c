@@ -565,20 +565,22 @@ static void take_note_votes(struct engine *e, struct call *c, const struct round
  */
 static enum error_name take_blame(const struct engine *e, const struct round *r)
 {
-        unsigned node, failed = 0, held = 0, quorum = quorum_needed(&r->ballot);
+        unsigned node, failed = 0, quorum = quorum_needed(&r->ballot), i;
         uint64_t acquired = r->acquire_n ? UINT64_MAX >> (64 - r->acquire_n) : 0;
 
         for (node = 0; node < e->options.nodes_n; ++node) {
                 if (!(r->ballot.members & UINT32_C(1) << node))
                         continue;
-                held += r->votes[node] == VOTE_HELD;
                 failed +=
                         r->votes[node] != VOTE_GRANTED && r->votes[node] != VOTE_HELD && r->votes[node] != VOTE_PENDING;
         }
         if (r->taken & acquired)
                 return failed > (unsigned)__builtin_popcount(r->ballot.members) - quorum ? ERROR_NO_QUORUM
                                                                                          : ERROR_LOCKED;
-        return held >= quorum ? ERROR_LOST : ERROR_NO_QUORUM;
+        for (i = r->acquire_n; i < r->items_n; ++i)
+                if ((unsigned)__builtin_popcount(r->items[i].missing) >= quorum)
+                        return ERROR_LOST;
+        return ERROR_NO_QUORUM;
 }
 
 /* A lock that was to be extended, or left as it is, lapsed while the nodes were asked. */
@@ -674,6 +676,26 @@ static void take_fail_round(struct engine *e, struct call *c, enum error_name er
         take_fail(e, c, error);
 }
 
+/*
+ * What a quorum of nodes does not have any more is not passed on to others. A lock that the broker renews is lost, as a
+ * renewal would find; another one its session goes on to have until its old time.
+ */
+static void take_note_lost(struct engine *e, const struct round *r)
+{
+        unsigned i;
+
+        for (i = r->acquire_n; i < r->items_n; ++i) {
+                struct lease *lease = r->items[i].lease;
+                struct lock *l = lease->resource->holder;
+
+                if ((unsigned)__builtin_popcount(r->items[i].missing) < quorum_needed(&r->ballot))
+                        continue;
+                lease->lost = true;
+                if (l && l->lease == lease && l->state == LOCK_HELD && l->auto_extend)
+                        lock_lose(e, l);
+        }
+}
+
 void take_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict)
 {
         uint64_t valid_until_ns = validity_end_ns(r->started_ns, r->ttl_ms, e->options.drift_factor);
@@ -682,6 +704,7 @@ void take_on_round(struct engine *e, struct call *c, struct round *r, enum quoru
         c->round = NULL;
         take_note_votes(e, c, r);
         if (verdict == QUORUM_LOST) {
+                take_note_lost(e, r);
                 take_fail_round(e, c, take_blame(e, r));
                 take_note_refusal(e, c, r);
         } else if (take_overtaken(e, c)) {

@@ -68,6 +68,7 @@ void turn_on_kept(struct engine *e, struct resource *r)
                 turn_go_on(e, r); /* also where it was asked for before the host stood back */
         t->state = TURN_OURS;
         t->wanted = false;
+        t->undecided = true;
         turn_disarm(e, r);
 }
 
@@ -105,9 +106,12 @@ void turn_on_release(struct engine *e, struct resource *r, bool wanted, bool dec
 {
         struct turn *t = &r->turn;
 
+        if (r->lease)
+                return; /* what was undone before it was had */
         t->wanted |= wanted;
-        if (!decided || r->lease)
+        if (!decided || !t->undecided)
                 return;
+        t->undecided = false;
         if (t->state == TURN_YIELDING && t->wanted) {
                 t->gap = false;
                 turn_yield(e, r, TURN_YIELD_MS);

@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEEP_ASK_PART    3  /* asked again when this part of the ttl has passed */
+#define KEEP_ASK_PART    6  /* asked again when this part of the ttl has passed */
 #define KEEP_AGAIN_PART  10 /* after an answer that brought nothing */
 #define KEEP_AGAIN_MS    10 /* but not sooner */
 #define KEEP_MARGIN_PART 5

@@ -176,7 +176,49 @@ static void overlapping_sets_come_one_after_the_other(void)
         story_end(w);
 }
 
+/*
+ * A holds x, for which B waits; A waits for y, and B behind it. The nodes forget A's lock. When its validity is over,
+ * and it is B's turn for x, A would wait for B: it is told at once, though it has tried again in between.
+ */
+static void who_loses_a_lock_to_somebody_who_waits_for_it_is_told(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), n;
+        const struct ask slow = { .tries = -1, .delay_ms = 5000 };
+
+        story_add(w, a, "x", (struct ask){ .ttl_ms = 3000, .renewed = true });
+        story_run(w, 10);
+        story_add(w, b, "x", slow);
+        for (n = 1; n <= 3; ++n) {
+                world_lose(w, n);
+                world_plant(w, n, "y", 60000);
+        }
+        story_add(w, a, "x,y", (struct ask){ .tries = -1, .delay_ms = 2500 });
+        story_add(w, b, "y", slow);
+        story_run(w, 2900);
+        story_skip(w);
+        story_run(w, 100);
+        story_expect(w, "2968.000  h1 > n1 n2 n3 release x#1\n"
+                        "2968.000  h1 > n1 n2 n3 take x#3\n"
+                        "2968.000  A < DEADLOCK x A waits for x B waits for y\n"
+                        "2968.000  h1 > n1 n2 n3 take y#4\n"
+                        "2969.000  n1 > released\n"
+                        "2969.000  n2 > released\n"
+                        "2969.000  n3 > released\n"
+                        "2969.000  n1 > granted\n"
+                        "2969.000  n2 > granted\n"
+                        "2969.000  B < x#3 acquired 9897\n"
+                        "2969.000  n3 > granted\n"
+                        "2969.000  n1 > held\n"
+                        "2969.000  n2 > held\n"
+                        "2969.000  h1 > n3 release y#4\n"
+                        "2969.000  n3 > held\n"
+                        "2970.000  n3 > released\n");
+        story_end(w);
+}
+
 STORY_MAIN("deadlock", STORY(two_sessions), STORY(three_sessions_over_several_keys_at_once),
            STORY(through_a_place_in_a_queue), STORY(through_a_lock_that_a_waiting_session_holds),
            STORY(who_tries_once_does_not_wait), STORY(a_session_does_not_wait_for_itself),
-           STORY(overlapping_sets_come_one_after_the_other))
+           STORY(overlapping_sets_come_one_after_the_other),
+           STORY(who_loses_a_lock_to_somebody_who_waits_for_it_is_told))

@@ -205,6 +205,48 @@ static void a_host_gives_the_key_back_after_its_tenure(void)
         story_end(w);
 }
 
+/*
+ * Listening begins late on n3, when nobody waits any more. All the same it is known that it is this host which hears of
+ * its own release there, and the gap is one for those who poll.
+ */
+static void that_listening_has_begun_is_noted_when_nobody_waits(void)
+{
+        struct world *w = story_world(&(struct world_options){ .tenure_ms = 40 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), n;
+        const struct ask ask = { .tries = -1, .delay_ms = 3000 };
+
+        for (n = 1; n <= 3; ++n)
+                world_plant(w, n, "k", 5);
+        world_slow(w, 3, 20000);
+        story_add(w, a, "k", ask);
+        story_run(w, 100);
+        world_slow(w, 3, 500);
+        story_add(w, b, "k", ask);
+        story_run(w, 1);
+        story_give(w, a, "k");
+        story_run(w, 50);
+        story_add(w, a, "k", ask);
+        story_skip(w);
+        world_slow(w, 1, 1000);
+        story_give(w, b, "k");
+        story_run(w, 100);
+        story_expect(w, "151.000  B > free k\n"
+                        "151.000  h1 > n1 n2 n3 release k#3\n"
+                        "152.000  n2 > free k 1\n"
+                        "152.000  n2 > released\n"
+                        "152.000  n3 > free k 1\n"
+                        "152.000  n3 > released\n"
+                        "152.000  B < k freed\n"
+                        "153.000  n1 > free k 1\n"
+                        "153.000  n1 > released\n"
+                        "162.000  h1 > n1 n2 n3 take k#5\n"
+                        "163.000  n2 > granted\n"
+                        "163.000  n3 > granted\n"
+                        "163.000  A < k#5 acquired 9897\n"
+                        "164.000  n1 > granted\n");
+        story_end(w);
+}
+
 /* Nobody listens: the gap is short, and the key is asked for again. */
 static void where_nobody_else_waits_giving_back_costs_a_moment(void)
 {
@@ -298,6 +340,96 @@ static void who_polls_and_got_in_once_finds_longer_gaps(void)
         story_end(w);
 }
 
+/* The nodes said to A that they do not have its lock any more; so it is not passed on to B, and C may have it. */
+static void what_an_extension_found_to_be_lost_is_not_passed_on(void)
+{
+        struct world *w = story_world(&(struct world_options){ .hosts_n = 2 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 2), n;
+
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 2);
+        story_add(w, b, "k", (struct ask){ .tries = -1, .delay_ms = 3000 });
+        for (n = 1; n <= 3; ++n)
+                world_lose(w, n);
+        story_run(w, 2);
+        story_extend(w, a, "k", (struct ask){ 0 });
+        story_run(w, 2);
+        story_add(w, c, "k", (struct ask){ 0 });
+        story_run(w, 4);
+        story_skip(w);
+        story_give(w, a, "k");
+        story_run(w, 5);
+        story_expect(w, "10.000  A > free k\n"
+                        "10.000  h1 > n1 n2 n3 release k#1\n"
+                        "10.000  h1 > n1 n2 n3 take k#3\n"
+                        "11.000  n1 > released\n"
+                        "11.000  n2 > released\n"
+                        "11.000  A < k freed\n"
+                        "11.000  n3 > released\n"
+                        "11.000  n1 > held\n"
+                        "11.000  n2 > held\n"
+                        "11.000  h1 > listen k\n"
+                        "11.000  h1 > n3 release k#3\n"
+                        "11.000  n3 > held\n"
+                        "12.000  n1 > listening k\n"
+                        "12.000  n2 > listening k\n"
+                        "12.000  h1 > n1 n2 n3 take k#4\n"
+                        "12.000  n3 > listening k\n"
+                        "12.000  n3 > released\n"
+                        "13.000  n1 > held\n"
+                        "13.000  n2 > held\n"
+                        "13.000  h1 > n3 release k#4\n"
+                        "13.000  n3 > held\n"
+                        "14.000  n3 > released\n");
+        story_end(w);
+}
+
+/*
+ * A program that polls has got in, so the gaps are half a tenure; and n3 does not take the release. That it is repeated
+ * there says nothing about whose turn it is.
+ */
+static void a_release_that_is_repeated_makes_no_gap_longer(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+        const struct ask ask = { .tries = -1, .delay_ms = 3000 };
+
+        story_add(w, a, "k", ask);
+        story_add(w, b, "k", ask);
+        story_run(w, 10);
+        story_give(w, a, "k");
+        story_run(w, 500);
+        story_add(w, a, "k", ask);
+        story_give(w, b, "k");
+        story_run(w, 10);
+        world_plant(w, 1, "k", 30);
+        world_plant(w, 2, "k", 30);
+        story_run(w, 80);
+        story_add(w, b, "k", ask);
+        story_give(w, a, "k");
+        story_run(w, 10);
+        world_refuse(w, 3, true);
+        story_run(w, 500);
+        story_add(w, a, "k", ask);
+        story_skip(w);
+        story_give(w, b, "k");
+        story_run(w, 1000);
+        story_expect(w, "1110.000  B > free k\n"
+                        "1110.000  h1 > n1 n2 release k#5\n"
+                        "1111.000  n1 > granted\n"
+                        "1111.000  n2 > granted\n"
+                        "1111.000  n1 > free k 1\n"
+                        "1111.000  n1 > released\n"
+                        "1111.000  n2 > free k 1\n"
+                        "1111.000  n2 > released\n"
+                        "1111.000  B < k freed\n"
+                        "1361.000  h1 > n1 n2 take k#7\n"
+                        "1362.000  n1 > granted\n"
+                        "1362.000  n2 > granted\n"
+                        "1362.000  A < k#7 acquired 9897\n");
+        story_end(w);
+}
+
 /* The last try of a budget is made whoever's turn it is. */
 static void the_only_try_is_not_kept_back(void)
 {
@@ -330,4 +462,6 @@ STORY_MAIN("hosts", STORY(a_host_that_waits_is_told_of_a_release),
            STORY(a_release_before_the_listening_has_begun_is_not_missed), STORY(one_announcement_is_not_a_quorum),
            STORY(when_the_connection_breaks_listening_begins_anew_and_the_head_tries),
            STORY(a_host_gives_the_key_back_after_its_tenure), STORY(where_nobody_else_waits_giving_back_costs_a_moment),
-           STORY(who_polls_and_got_in_once_finds_longer_gaps), STORY(the_only_try_is_not_kept_back))
+           STORY(what_an_extension_found_to_be_lost_is_not_passed_on),
+           STORY(who_polls_and_got_in_once_finds_longer_gaps), STORY(a_release_that_is_repeated_makes_no_gap_longer),
+           STORY(that_listening_has_begun_is_noted_when_nobody_waits), STORY(the_only_try_is_not_kept_back))

@@ -250,7 +250,8 @@ static void watch_on_request(void *userdata, const struct request *r)
         /* An administrator's requests, and looks, stand in no line. */
         for (i = 0; i < r->keys_n && r->method <= METHOD_RESET; ++i)
                 a->keys |= 1u << watch_number(r->keys[i]);
-        if (r->method == METHOD_BREAK)
+        if (r->method == METHOD_BREAK && w->beliefs[watch_number(r->keys[0])].session &&
+            host_of(w, w->beliefs[watch_number(r->keys[0])].session) == host_of(w, r->session))
                 w->beliefs[watch_number(r->keys[0])].session = 0; /* its holder is told */
         if (r->method == METHOD_FREE || r->method == METHOD_RESET)
                 watch_free_keys(w, a, r->keys_n == 0);
@@ -457,7 +458,11 @@ static void watch_granted(struct watch *w, const struct reply *r, const struct a
         }
         if (w->ended[r->session] || freed_since(w, r->session, key, r->request))
                 return;
-        b->until_ns = b->renewed_until_ns = until_ns;
+        /* What is left as it is may be under renewal. */
+        if (item->outcome != OUTCOME_HELD || b->session != r->session || strcmp(b->value, item->value) != 0 ||
+            b->renewed_until_ns < until_ns)
+                b->renewed_until_ns = until_ns;
+        b->until_ns = until_ns;
         b->valid_until_ns = item->valid_until_ns;
         if (item->outcome == OUTCOME_ACQUIRED || item->outcome == OUTCOME_REACQUIRED) {
                 b->auto_extend = a->auto_extend;

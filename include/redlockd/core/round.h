@@ -11,8 +11,8 @@ struct round_item {
         struct lease *lease;
         uint32_t ttl_ms;  /* RENEW */
         uint32_t renewed; /* RENEW: masks of nodes, */
-        uint32_t missing;
-        bool settled; /* RENEW: the lease knows what came of it */
+        uint32_t missing; /* also TAKE, of what is to be extended */
+        bool settled;     /* RENEW: the lease knows what came of it */
 };
 
 struct round {

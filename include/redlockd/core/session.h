@@ -45,7 +45,7 @@ struct holder session_holder(const struct session *s);
 void session_end(struct engine *e, struct session *s);
 struct session *session_free(struct engine *e, struct session *s);
 
-/* One of its locks has lapsed: its calls may wait for others now for whom they did not before. */
+/* The key of a lock that has lapsed is open: its calls may wait for others now for whom they did not before. */
 void session_search_again(struct session *s);
 
 void session_link_held(struct session *s, struct lock *l);

@@ -25,8 +25,9 @@ enum turn_state {
 
 struct turn {
         enum turn_state state;
-        bool wanted; /* another host was told of the release */
-        bool gap;    /* YIELDING, and after it until somebody asks: to those who poll */
+        bool wanted;    /* another host was told of the release */
+        bool undecided; /* no release was decided since the lease was kept: what is repeated later moves nothing */
+        bool gap;       /* YIELDING, and after it until somebody asks: to those who poll */
         uint64_t gap_ms;
         uint64_t started_ns; /* when it first passed to another lock; 0: has not yet */
         struct deadline end; /* armed: the resource is referenced */

@@ -27,7 +27,8 @@ struct keep {
 
 void keep_init(struct keep *k, struct connection *connection, const json_t *keys, json_int_t ttl_ms);
 
-/* Asks for the locks, which the daemon renews from then on; wait_ms is -1 for ever, 0 once. Returns 0 or negative errno. */
+/* Asks for the locks, which the daemon renews from then on; wait_ms is -1 for ever, 0 once. Returns 0 or negative
+ * errno. */
 int keep_send_add(struct keep *k, json_int_t wait_ms, json_int_t *ret_id);
 
 /*
