@@ -385,7 +385,7 @@ static void nodes_settle_cb(uv_timer_t *timer)
                 if (d->nodes.all[i].place != PLACE_LEAVING)
                         continue;
                 nodes_log_member(&d->nodes.all[i], "closed");
-                pump_post(d, &(struct event){ .kind = EVENT_NODE, .node = { i, NODE_DOWN, "removed" } });
+                nodes_on_state(d, i, NODE_DOWN, "removed");
                 nodes_close_one(d, i);
         }
 }
