@@ -119,18 +119,18 @@ static const struct command commands[] = {
           "Example: redlockctl kill 17\n",
           admin_main },
         { "metrics", "[-o FILE]", "what is counted, for Prometheus",
-          "  -o FILE               into a file that is replaced as a whole, for node_exporter\n"
+          "  -o FILE   into a file that is replaced as a whole, for node_exporter\n"
           "Example: redlockctl metrics -o /var/lib/prometheus/node-exporter/redlockd.prom\n",
           metrics_main },
         { "reload", "", "read the configuration again (for administrators)",
-          "All of the file is taken, or none of it: then each error is shown with its place,\n"
-          "and the exit code is 1.\n"
+          "All of the file is taken, or none of it: then each error is shown with its\n"
+          "place, and the exit code is 1.\n"
           "Example: redlockctl reload\n",
           reload_main },
         { "certify", "[--yes] NODE", "end the quarantine of a node (for administrators)",
-          "A node that came back empty gives no vote until the longest TTL has passed. Where\n"
-          "you know that nobody holds anything that it may have forgotten, it can vote at\n"
-          "once. Asks first, on a terminal; without one --yes is needed.\n"
+          "A node that came back empty gives no vote until the longest TTL has passed.\n"
+          "Where you know that nobody holds anything that it may have forgotten, it can\n"
+          "vote at once. Asks first, on a terminal; without one --yes is needed.\n"
           "Example: redlockctl certify --yes 127.0.0.1:6379\n",
           certify_main },
         { "break", "[--yes] KEY", "take a lock away (for administrators)",

@@ -73,5 +73,11 @@ int main(int argc, char **argv)
         if (argc == 0)
                 return bad_arguments();
         command = command_find(argv[0]);
-        return command ? command->main(&ctl, argc, argv) : command_unknown(argv[0]);
+        if (!command)
+                return command_unknown(argv[0]);
+        if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+                command_help(argv[0]);
+                return 0;
+        }
+        return command->main(&ctl, argc, argv);
 }

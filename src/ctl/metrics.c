@@ -72,7 +72,7 @@ int metrics_main(const struct ctl *ctl, int argc, char **argv)
         optind = 0;
         while ((option = getopt(argc, argv, "+o:")) >= 0) {
                 if (option != 'o')
-                        return 1;
+                        return command_usage("metrics");
                 path = optarg;
         }
         if (optind < argc)

@@ -169,8 +169,16 @@ static void print_locks(struct page *p)
         page_put(p, "redlockd_locks_ended_total{reason=\"freed\"} %" PRIu64 "\n", n->freed);
         page_put(p, "redlockd_locks_ended_total{reason=\"disconnected\"} %" PRIu64 "\n", n->disconnect_releases);
         page_put(p, "redlockd_locks_ended_total{reason=\"expired\"} %" PRIu64 "\n", n->expired);
-        page_number(p, "extensions_lost_total", "counter", "Extensions refused since a majority had lost the lock.",
-                    n->lost);
+        page_number(p, "extensions_lost_total", "counter",
+                    "Extensions refused since a majority had lost the lock, and renewals that failed.", n->lost);
+        page_number(p, "handovers_total", "counter", "Keys passed from one session of this host to another.",
+                    n->handovers);
+        page_number(p, "tenures_total", "counter", "Keys given back for other hosts, though a session here waited.",
+                    n->tenures);
+        page_number(p, "wakeups_total", "counter", "Tries on the announcement of a release by another host.",
+                    n->wakeups);
+        page_number(p, "deadlocks_total", "counter", "Requests that were refused since they would wait for ever.",
+                    n->deadlocks);
         page_histogram(p, "wait_seconds", "From a request for locks to its answer, where they were granted.",
                        &p->d->metrics.wait);
         page_histogram(p, "hold_seconds", "From the grant of a lock to its end.", inspect_holds(p->d->engine));

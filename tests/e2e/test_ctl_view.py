@@ -11,7 +11,7 @@ import pytest
 from harness import DEADLINE, REDLOCKCTL, Terminal, stop_process
 
 COMMANDS = ["run", "hold", "status", "nodes", "sessions", "locks", "waiters", "ping", "call"]
-COMMANDS += ["top", "why", "doctor", "drain", "kill", "break", "help"]
+COMMANDS += ["top", "why", "doctor", "drain", "kill", "metrics", "reload", "certify", "break", "help"]
 CLEAN = {name: value for name, value in os.environ.items() if name not in ("REDLOCKD_SOCKET", "NO_COLOR")}
 
 
@@ -117,8 +117,9 @@ def test_the_help_of_each_command_fits_a_screen_and_has_an_example(name):
     assert shown.returncode == 0 and shown.stdout.startswith(f"usage: redlockctl {name}")
     lines = shown.stdout.splitlines()
     assert len(lines) <= 23 and max(map(len, lines)) <= 80 and "Example: " in shown.stdout
-    if name != "help":
-        assert ctl(name, "--help").stdout == shown.stdout
+    for option in ("--help", "-h"):
+        told = ctl(name, option)
+        assert (told.returncode, told.stdout, told.stderr) == (0, shown.stdout, "")
 
 
 def test_the_list_of_all_commands_fits_a_screen_and_is_complete():
@@ -144,7 +145,7 @@ def test_what_resembles_no_command_suggests_none(typed):
     assert done.returncode == 1 and "did you mean" not in done.stderr and "--help" in done.stderr
 
 
-@pytest.mark.parametrize("argv", [["status", "x"], ["locks", "a", "b"], ["call"], ["nodes", "--check"], ["ping", "-x"]])
+@pytest.mark.parametrize("argv", [["status", "x"], ["locks", "a", "b"], ["call"], ["nodes", "--check"], ["ping", "-x"], ["metrics", "x"], ["certify"]])
 def test_a_wrong_command_line_shows_how_the_command_is_used(argv):
     done = ctl(*argv)
     assert (done.returncode, done.stdout) == (1, "") and f"usage: redlockctl {argv[0]}" in done.stderr

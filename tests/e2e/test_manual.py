@@ -80,10 +80,12 @@ def documented_keys():
 
 def test_every_key_of_the_configuration():
     settings = re.findall(r'\{ "(\w+)", "(\w+)",\s+read_', source("src/wire/config_settings.c"))
-    sections = re.search(r"top_names\[\] = \{(.*?)\}", source("src/wire/config.c"), re.S).group(1)
+    config = source("src/wire/config.c")
+    top = re.findall(r'"(\w+)"', re.search(r"top_names\[\] = \{(.*?)\}", config, re.S).group(1))
+    plain = top[: len(re.findall(r"TOP_\w+,", re.search(r"enum top \{(.*?)\}", config, re.S).group(1)))]  # no sections
     members = re.search(r"known\[\] = \{(.*?)\}", source("src/wire/config_nodes.c"), re.S).group(1)
-    there = [f"{a}.{b}" for a, b in settings] + [f"nodes[].{m}" for m in re.findall(r'"(\w+)"', members)] + ["nodes"]
-    assert set(re.findall(r'"(\w+)"', sections)) == {k.split(".")[0] for k in there if "[]" not in k}
+    there = [f"{a}.{b}" for a, b in settings] + [f"nodes[].{m}" for m in re.findall(r'"(\w+)"', members)] + plain
+    same(top, {k.split(".")[0] for k in there if "[]" not in k})
     same(documented_keys(), there)
 
 
@@ -108,12 +110,16 @@ def plain(text):
 
 
 def flat(config):
-    return {f"{a}.{b}": v for a, section in config.items() if isinstance(section, dict) for b, v in section.items()}
+    found = {}
+    for a, value in config.items():
+        found |= {f"{a}.{b}": v for b, v in value.items()} if isinstance(value, dict) else {a: value}
+    return found
 
 
 def test_the_installed_configuration_has_every_key_with_its_default_and_a_reason(tmp_path):
     text = source("conf/redlockd.json")
     shipped = flat(plain(text))
+    assert shipped.pop("nodes") == ["memory:"]
     same([k for k in documented_keys() if not k.startswith("nodes")], shipped)
     defaults = dict(re.findall(r"^\.It Ic (\S+) Pq (.*)$", PAGES["redlockd.json.5"].read_text(), re.M))
     for key, value in shipped.items():
@@ -122,9 +128,10 @@ def test_the_installed_configuration_has_every_key_with_its_default_and_a_reason
             type(value), lambda v: "null" if v is None else str(v)
         )(value), key
     body = text.splitlines()
+    setting = r' {8}"| {4}"\w+": [^{]'
     for i, line in enumerate(body):
-        if re.match(r' {8}"', line):  # a reason may be that of the next few settings, too
-            before = next(b for b in reversed(body[:i]) if not re.match(r' {8}"', b))
+        if re.match(setting, line):  # a reason may be that of the next few settings, too
+            before = next(b for b in reversed(body[:i]) if not re.match(setting, b))
             assert before.strip().startswith("//"), f"no reason above {line}"
     assert check(tmp_path, text).returncode == 0
 
@@ -170,38 +177,109 @@ def test_every_option_of_redlockctl():
     same(documented_options("redlockctl.1", "The commands are as follows"), options_of("src/ctl/main.c"))
 
 
+def entry_of(command):
+    text = "\n".join(section("redlockctl.1", "DESCRIPTION")).split("The commands are as follows")[1].split("\n.Ss ")[0]
+    return re.search(rf"^\.It (?:Xo\n\.)?Cm {command}\b(.*?)(?=^\.It (?:Xo|Cm)|\Z)", text, re.M | re.S).group(1)
+
+
+def synopsis_of(command):
+    entry = entry_of(command)
+    return entry.split(".Xc")[0] if ".Xc" in entry else entry.splitlines()[0]
+
+
+def flags(line):
+    """Short and long ones of one line of a manual."""
+    return set(re.findall(r"\bFl (?:Fl )?([\w-]+)", line)) | set(re.findall(r"\| (\w)\b", line))
+
+
 def command_options(command):
-    """The options in the entry of one command."""
-    text = "\n".join(section("redlockctl.1", "DESCRIPTION")).split("The commands are as follows")[1]
-    entry = re.search(rf"^\.It (?:Xo\n\.)?Cm {command}\b(.*?)(?=^\.It (?:Xo|Cm)|\Z)", text, re.M | re.S).group(1)
-    synopsis = entry.split(".Xc")[0] if ".Xc" in entry else entry.splitlines()[0]
-    return {o for line in re.findall(r"Op (Fl .*)", synopsis) for o in re.findall(r"(?:Fl|\|) (\w)\b", line)}
+    """Those that have an item in the entry of the command; `hold` refers to that of `run`."""
+    items = [flags(line) for line in re.findall(r"^\.It (Fl .*)$", entry_of("run" if command == "hold" else command), re.M)]
+    shown = set().union(*map(flags, re.findall(r"\bO[po] (Fl .*?)(?: Oc|$)", synopsis_of(command), re.M)))
+    if command == "hold":
+        items = [item for item in items if item & shown]
+    documented = set().union(*items)
+    assert shown - {"Fl"} <= documented
+    return documented
 
 
-@pytest.mark.parametrize("command, path", [("run", "src/ctl/run_arguments.c"), ("metrics", "src/ctl/metrics.c")])
-def test_every_option_of_a_command(command, path):
-    assert command_options(command) == set(options_of(path))
+# What every command has (--help), or many (-j): said once, above them all.
+COMMON = {"j", "json", "no-legend", "h", "help"}
+
+
+def command_tables():
+    """{commands: the options in the tables that they share}."""
+    tables = {}
+    read = source("src/ctl/run_arguments.c")
+    for command in ("run", "hold"):
+        short = re.search(rf'{command}_options\[\] = "([^"]*)"', read).group(1)
+        table = re.search(rf"{command}_long_options\[\] = \{{(.*?)NULL, 0,", read, re.S).group(1)
+        tables[command] = set(re.sub(r"[+:]", "", short)) | set(re.findall(r'\{ "([\w-]+)",', table))
+    for commands, path in (
+        ("status nodes sessions locks waiters ping call", "view"),
+        ("drain kill break", "admin"),
+        *((name, name) for name in ("top", "why", "doctor", "metrics")),
+    ):
+        tables[commands] = set(options_of(f"src/ctl/{path}.c"))
+    tables["certify"] = set(re.findall(r'"--([\w-]+)"\)', source("src/ctl/certify.c")))
+    return {commands: options - COMMON for commands, options in tables.items()}
+
+
+def test_every_option_of_a_command():
+    tables = command_tables()
+    for commands, options in tables.items():
+        assert set().union(*map(command_options, commands.split())) == options, commands
+    rest = set(documented_commands()) - set(" ".join(tables).split())
+    assert rest == {"reload", "help"} and not any(map(command_options, rest))
+
+
+def test_a_command_takes_no_option_that_its_entry_does_not_have(memory):
+    known = set().union(*map(command_options, documented_commands()))
+    for command in documented_commands():
+        for option in sorted(known - command_options(command)):
+            flag = f"-{option}" if len(option) == 1 else f"--{option}"
+            done = run(REDLOCKCTL, "-s", memory.path, command, flag, stdin=subprocess.DEVNULL)
+            assert done.returncode != 0 and done.stdout == "", (command, flag)
+            assert "usage: redlockctl" in done.stderr or "no command" in done.stderr, (command, flag)
 
 
 def documented_commands():
     text = "\n".join(section("redlockctl.1", "DESCRIPTION")).split("The commands are as follows")[1]
-    return re.findall(r"^\.(?:It )?Cm (\w+)", re.sub(r"^\.Cm access.*$|^\.Cm run\nexits.*", "", text, flags=re.M), re.M)
+    return re.findall(r"^\.It (?:Xo\n\.)?Cm (\w+)", text, re.M)
 
 
 def commands_of_help():
     """The first words of the lines that describe commands."""
-    found = []
-    for line in run(REDLOCKCTL, "-h").stdout.splitlines():
-        if re.match(r"  [a-z]", line):
-            found += [part.split()[0] for part in re.split(r" {2,}", line.strip())[0].split(" | ") if part[0].islower()]
-    return found
+    return re.findall(r"^  ([a-z]\S*) ", run(REDLOCKCTL, "help").stdout, re.M)
 
 
 def test_every_command_of_redlockctl(memory):
     same(documented_commands(), commands_of_help())
+    same(documented_commands(), re.findall(r'^ {8}\{ "(\w+)", "', source("src/ctl/command.c"), re.M))
     for command in documented_commands():
-        assert "unknown command" not in run(REDLOCKCTL, "-s", memory.path, command).stderr
-    assert "unknown command" in run(REDLOCKCTL, "-s", memory.path, "no-such").stderr
+        assert "there is no command" not in run(
+            REDLOCKCTL, "-s", memory.path, command, stdin=subprocess.DEVNULL
+        ).stderr
+    assert "there is no command" in run(REDLOCKCTL, "-s", memory.path, "no-such").stderr
+
+
+def test_what_the_help_of_a_command_names_stands_in_its_entry():
+    for command in documented_commands():
+        shown = run(REDLOCKCTL, "help", command).stdout.split("Example: ")[0]
+        options = set(re.findall(r"(?<![\w-])--([\w-]+)", shown))
+        options |= set("".join(re.findall(r"(?<![\w/-])-([a-zA-Z]+)\b(?!-)", shown)))
+        assert options <= command_options(command), command
+        arguments = set(re.findall(r"\b[A-Z][A-Z_]+\b", shown.splitlines()[0]))
+        entry = entry_of(command)
+        assert all(re.search(rf"\b{a}\b", entry) for a in arguments - {"OPTION"}), command
+
+
+def test_every_exit_code_of_redlockctl():
+    there = re.findall(r"\b(1\d\d)\b", run(REDLOCKCTL, "help", "run").stdout)
+    codes = dict(re.findall(r"^        ACQUIRE_(\w+) = (1\d\d),", source("include/redlockd/ctl/acquire.h"), re.M))
+    codes |= dict(re.findall(r"^#define KEEPER_(NOT_\w+)\s+(1\d\d)$", source("src/ctl/run_keeper.c"), re.M))
+    documented = set(re.findall(r"\b(1\d\d)\b", "\n".join(section("redlockctl.1", "EXIT STATUS"))))
+    assert documented == set(there) == set(codes.values())
 
 
 # --- protocol ---------------------------------------------------------------------------------------------------------
@@ -253,19 +331,50 @@ def test_every_notification():
     same(words_of(section("redlockd-protocol.7", "NOTIFICATIONS"), ".It Ic"), kinds)
 
 
-@pytest.mark.parametrize("method", ["status", "nodes", "sessions", "locks", "waiters", "hello"])
+def entry_of_method(method):
+    text = "\n".join(section("redlockd-protocol.7", "METHODS"))
+    return re.search(rf"^\.It Ic {method}$(.*?)(?=^\.It Ic |\Z)", text, re.M | re.S).group(1)
+
+
+METHODS_SHOWN = ["status", "nodes", "sessions", "locks", "waiters", "hello", "why", "drain", "kill", "break", "certify"]
+
+
+@pytest.mark.parametrize("method", METHODS_SHOWN)
 def test_every_member_of_a_result(memory, method):
     client, other = memory.client(), memory.client()
     client.add("a")
     other.send("add", keys="a")
     while not client.call("waiters")["waiters"]:
         pass
-    result = client.call(method)
-    members = set(result if method in ("status", "hello") else result[method][0])
-    text = "\n".join(section("redlockd-protocol.7", "METHODS"))
-    entry = re.search(rf"^\.It Ic {method}$(.*?)(?=^\.It Ic |\Z)", text, re.M | re.S).group(1)
-    documented = [w for line in re.findall(r"^\.Va (.*)$", entry, re.M) for w in re.findall(r"\w+", line)]
-    assert set(documented) == members
+    params = {"why": {"key": "a"}, "break": {"key": "a"}, "certify": {"node": "memory"}}
+    params["kill"] = {"session": other.call("hello")["session"]} if method == "kill" else {}
+    result = client.call(method, **params.get(method, {}))
+    members = set(result[method][0] if isinstance(result.get(method), list) else result)
+    entry = entry_of_method(method)
+    same(re.findall(r"\w+", " ".join(re.findall(r"^\.Va (.*)$", entry, re.M))), members)
+
+
+def test_every_counter_of_status(memory):
+    same(words_of(entry_of_method("status").splitlines(), ".It Li"), memory.client().call("status")["counters"])
+
+
+def test_every_member_of_what_why_tells_of_a_node(memory):
+    nodes = memory.client().call("why", key="a")["nodes"]
+    text = entry_of_method("why").split(".Va nodes")[1].split(".Bl")[0]
+    same(re.findall(r"^\.Ql (\w+)", text, re.M), nodes[0])
+
+
+def test_every_state_of_a_node():
+    there = re.findall(r'return "(\w+)";', re.search(r"views_state_name\(.*?\n\}", source("src/wire/views.c"), re.S).group())
+    text = entry_of_method("nodes").split("A state is one of")[1]
+    same([w for w in re.findall(r"^\.Ql (\w+)", text, re.M) if w != "votesAt"], there)
+    told = "\n".join(section("redlockd.8", "DESCRIPTION")).split("Nodes that may not vote")[1]
+    same(words_of(told.splitlines(), ".It"), set(there) - {"up"})
+
+
+def test_every_reason_of_a_loss():
+    reasons = re.findall(r'\[LOST_\w+\] = "(\w+)"', source("src/wire/names.c"))
+    same(words_of(section("redlockd-protocol.7", "NOTIFICATIONS"), ".It Dv"), reasons)
 
 
 # --- metrics and log --------------------------------------------------------------------------------------------------
@@ -294,6 +403,13 @@ def test_every_variable_of_the_environment():
         there |= set(re.findall(r'getenv\("(\w+)"\)', path.read_text()))
     there.add("LISTEN_FDNAMES")  # by a macro
     same(words_of(section("redlockd.8", "ENVIRONMENT"), ".It Ev"), there)
+
+
+def test_every_variable_that_redlockctl_reads_or_sets():
+    there = set()
+    for path in ROOT.glob("src/ctl/*.c"):
+        there |= set(re.findall(r'\b(?:get|set)env\("(\w+)"', path.read_text()))
+    same(words_of(section("redlockctl.1", "ENVIRONMENT"), ".It Ev"), there)
 
 
 # --- completion -------------------------------------------------------------------------------------------------------
@@ -361,15 +477,31 @@ def test_commands_are_completed(complete):
 
 
 def test_options_are_completed(complete):
-    assert {"--socket", "--json", "--version", "--help"} <= complete("redlockctl --")
+    assert {"--socket", "--json", "--no-legend", "--version", "--help"} <= complete("redlockctl --")
     assert {"--config", "--test", "--test-nodes", "--log"} <= complete("redlockd --")
     assert {"error", "warn", "info", "debug"} <= complete("redlockd -l ")
+
+
+def test_options_of_the_commands_are_completed(complete):
+    for command in documented_commands():
+        options = {f"-{o}" if len(o) == 1 else f"--{o}" for o in command_options(command)} | {"--help"}
+        offered = {word.rstrip("=") for word in complete(f"redlockctl {command} -")}
+        assert options <= offered, command
+        unknown = {w for w in offered - options if w.startswith("-")}
+        assert not any(w.strip("-") in command_options("run") | {"off", "yes", "check"} for w in unknown), command
 
 
 def test_methods_are_completed(complete):
     assert set(methods()) <= complete("redlockctl call ")
 
 
-@pytest.mark.parametrize("command", ["locks", "run"])
+@pytest.mark.parametrize("command", ["locks", "run", "hold", "why", "break"])
 def test_keys_are_completed(complete, command):
     assert any("locked-key" in word for word in complete(f"redlockctl {command} "))
+
+
+def test_nodes_sessions_and_commands_are_completed(complete, memory):
+    assert "memory" in complete("redlockctl certify ")
+    sessions = {str(s["session"]) for s in memory.client().call("sessions")["sessions"] if s["locks"]}
+    assert sessions and sessions <= complete("redlockctl kill ")
+    assert set(documented_commands()) <= complete("redlockctl help ")

@@ -105,6 +105,49 @@ def test_locks_by_what_ended_them(memory):
     assert one(m, "hold_seconds_count") == 4
 
 
+def counted(client, *names):
+    """Of each: the metric, which must be what `status` says."""
+    values = [one(metrics(client), f"{name}_total") for name in names]
+    counters = client.call("status")["counters"]
+    assert values == [counters[name] for name in names]
+    return values
+
+
+def test_keys_that_are_passed_on_and_requests_that_would_wait_for_ever(memory):
+    a, b = memory.client(), memory.client()
+    assert counted(a, "handovers", "deadlocks", "tenures", "wakeups") == [0, 0, 0, 0]
+    a.add("x")
+    b.add("y")
+    waiting = a.send("add", keys="y", retryCount=-1)
+    eventually(lambda: b.call("waiters")["waiters"])
+    b.fails("DEADLOCK", "add", keys="x", retryCount=-1)
+    b.call("free")
+    a.reply(waiting)
+    assert counted(a, "handovers", "deadlocks") == [1, 1]
+
+
+def test_turns_and_wake_ups_between_hosts(world, nodes3):
+    host = world.daemon(nodes3, lock={"tenure": 0})
+    here, there = [host.client() for _ in range(3)], world.daemon(nodes3).client()
+    here[0].add("k")
+    waiting = there.send("add", keys="k", retryCount=-1)
+    eventually(lambda: all("redlockd:free:k" in node.command("PUBSUB", "CHANNELS") for node in nodes3))
+    here[0].call("free")
+    there.reply(waiting)
+    there.call("free")
+    assert counted(there, "wakeups", "handovers", "tenures") == [1, 0, 0]
+    # The second in the queue is passed the key, and that begins a tenure, which is over when the third would be.
+    here[0].add("k")
+    queue = []
+    for n, client in enumerate(here[1:], 1):
+        queue.append(client.send("add", keys="k", retryCount=-1))
+        eventually(lambda: len(here[0].call("waiters")["waiters"]) == n)
+    for n, request in enumerate(queue):
+        here[n].call("free")
+        here[n + 1].reply(request)
+    assert counted(here[0], "handovers", "tenures") == [1, 1]
+
+
 def bucket(m, name, le):
     return one(m, f"{name}_bucket", f'le="{le}"')
 

@@ -15,7 +15,7 @@ struct inspect_counters {
         uint64_t extended;            /* keys extended */
         uint64_t freed;               /* keys freed by a request */
         uint64_t expired;             /* locks whose validity passed in the map */
-        uint64_t lost;                /* extensions refused since a majority did not have the lock any more */
+        uint64_t lost;                /* extensions refused since a majority had lost the lock; failed renewals */
         uint64_t disconnect_releases; /* locks freed by the end of their session */
         uint64_t handovers;           /* keys passed from one session of this host to another */
         uint64_t tenures;             /* keys given back to let other hosts go first, though a session here waited */
