@@ -77,12 +77,11 @@ def main():
             seen["redlockd"].append(figures(run([[sys.executable, "-c", CLIENT, daemon.path, seconds]] * PROCESSES, seconds), seconds))
             for name, (library, options) in RIVALS.items():
                 for node in nodes:
-                    node.flush()
+                    node.command("DEL", "contended")
                 script = folder / "contend.js"
                 script.write_text((HERE / "contend.js").read_text())
                 command = ["node", script, library, json.dumps(options), *(n.port for n in nodes)]
                 seen[name].append(figures(run([command] * PROCESSES, seconds), seconds))
-            daemon.wait_nodes(3)
     print("| | cycles a second | Jain's index | longest wait, ms | failed |\n|---|---|---|---|---|")
     for name, rows in seen.items():
         rate, jain, wait, failed = (statistics.median(column) for column in zip(*rows))
