@@ -96,6 +96,8 @@ void renew_review(struct engine *e, struct resource *r)
 
         if (!r->lease || r->lease->renewing)
                 return;
+        if (r->lease->renewed_ns && w.at_ns < r->lease->renewed_ns + RENEW_PAUSE_MS * NS_PER_MS)
+                w.at_ns = r->lease->renewed_ns + RENEW_PAUSE_MS * NS_PER_MS;
         if (w.ttl_ms == 0)
                 heap_clear(&e->deadlines, &r->lease->renewal);
         else if (w.at_ns <= e->now_ns)
@@ -130,6 +132,7 @@ static unsigned renew_gather(struct engine *e, struct lease **ret_leases, uint32
                 if (ret_ttls_ms[n] == 0)
                         continue;
                 l->renewing = true;
+                l->renewed_ns = e->now_ns;
                 ret_leases[n++] = l;
         }
         return n;

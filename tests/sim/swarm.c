@@ -361,7 +361,7 @@ static bool life_run(uint64_t seed, FILE *trace, struct totals *totals, char *re
         unsigned i, steps;
 
         life_begin(&l, seed, trace);
-        steps = 50 + (unsigned)draw(&l, 250);
+        steps = 35 + (unsigned)draw(&l, 110);
         for (i = 0; i < steps && !wrong; ++i) {
                 life_step(&l);
                 wrong = watch_verdict(l.watch);

@@ -107,6 +107,12 @@ uint64_t world_true_ns(const struct world *w, unsigned host, uint64_t host_ns)
         return true_ns;
 }
 
+/* Something has changed that the next look depends on. */
+static void world_forget_look(struct world *w)
+{
+        w->look_known = false;
+}
+
 static bool parcel_before(const struct parcel *a, const struct parcel *b)
 {
         return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->seq < b->seq;
@@ -594,6 +600,7 @@ static void world_on_look(struct world *w, const struct parcel *p)
                             .node = { .node = p->node, .state = NODE_UP, .look = world_judge(w, p->host, p) } };
 
         h->look_ns[p->node] = w->now_ns + w->options.look_ms * NS_PER_MS;
+        world_forget_look(w);
         world_post(w, p->host, &ev);
 }
 
@@ -633,7 +640,7 @@ static void world_deliver(struct world *w, struct parcel *p)
 }
 
 /* The host whose engine is due first, and when; UINT64_MAX: none. */
-static unsigned world_due(const struct world *w, uint64_t *ret_due_ns)
+static unsigned world_due(struct world *w, uint64_t *ret_due_ns)
 {
         unsigned h, first = 0;
 
@@ -643,7 +650,11 @@ static unsigned world_due(const struct world *w, uint64_t *ret_due_ns)
 
                 if (ns == UINT64_MAX)
                         continue;
-                ns = world_true_ns(w, h + 1, ns);
+                if (ns != w->hosts[h].deadline_ns) {
+                        w->hosts[h].deadline_ns = ns;
+                        w->hosts[h].deadline_true_ns = world_true_ns(w, h + 1, ns);
+                }
+                ns = w->hosts[h].deadline_true_ns;
                 if (ns < w->hosts[h].awake_ns)
                         ns = w->hosts[h].awake_ns;
                 if (ns < *ret_due_ns) {
@@ -655,25 +666,31 @@ static unsigned world_due(const struct world *w, uint64_t *ret_due_ns)
 }
 
 /* The look that is due first, and when; UINT64_MAX: none. */
-static uint64_t world_due_look(const struct world *w, unsigned *ret_host, unsigned *ret_node)
+static uint64_t world_due_look(struct world *w, unsigned *ret_host, unsigned *ret_node)
 {
-        uint64_t due_ns = UINT64_MAX, ns;
+        uint64_t ns;
         unsigned h, n;
 
-        for (h = 0; h < w->options.hosts_n && w->options.ttl_max_ms > 0 && !w->blind; ++h)
-                for (n = 0; n < w->options.nodes_n; ++n) {
-                        ns = w->hosts[h].look_ns[n];
-                        if (!w->hosts[h].connected[n] || ns == UINT64_MAX)
-                                continue;
-                        if (ns < w->hosts[h].awake_ns)
-                                ns = w->hosts[h].awake_ns;
-                        if (ns >= due_ns)
-                                continue;
-                        due_ns = ns;
-                        *ret_host = h;
-                        *ret_node = n;
-                }
-        return due_ns;
+        if (!w->look_known) {
+                w->look_known = true;
+                w->look_due_ns = UINT64_MAX;
+                for (h = 0; h < w->options.hosts_n && w->options.ttl_max_ms > 0 && !w->blind; ++h)
+                        for (n = 0; n < w->options.nodes_n; ++n) {
+                                ns = w->hosts[h].look_ns[n];
+                                if (!w->hosts[h].connected[n] || ns == UINT64_MAX)
+                                        continue;
+                                if (ns < w->hosts[h].awake_ns)
+                                        ns = w->hosts[h].awake_ns;
+                                if (ns >= w->look_due_ns)
+                                        continue;
+                                w->look_due_ns = ns;
+                                w->look_host = h;
+                                w->look_node = n;
+                        }
+        }
+        *ret_host = w->look_host;
+        *ret_node = w->look_node;
+        return w->look_due_ns;
 }
 
 void world_run_ns(struct world *w, uint64_t ns)
@@ -691,6 +708,7 @@ void world_run_ns(struct world *w, uint64_t ns)
                         if (look_ns > w->now_ns)
                                 w->now_ns = look_ns;
                         w->hosts[looking].look_ns[node] = UINT64_MAX;
+                        world_forget_look(w);
                         world_send_look(w, looking, node, 0);
                 } else if (w->parcels_n > 0 && w->parcels[0]->at_ns <= due_ns && w->parcels[0]->at_ns <= end_ns) {
                         if (w->parcels[0]->at_ns > w->now_ns)
@@ -715,10 +733,12 @@ static void world_node_event(struct world *w, unsigned host, unsigned node, enum
         struct sim_host *h = &w->hosts[host];
 
         h->connected[node] = state == NODE_UP;
+        world_forget_look(w);
         if (state == NODE_UP) {
                 node_show(w, node, &seen);
                 h->run[node] = seen.run;
                 h->look_ns[node] = w->now_ns + w->options.look_ms * NS_PER_MS;
+                world_forget_look(w);
                 ev.node.look = world_judge(w, host, &seen);
         }
         world_post(w, host, &ev);
@@ -926,6 +946,7 @@ void world_pause(struct world *w, unsigned host, uint64_t ms)
         trace_line(w->trace, w->now_ns, "h%u pauses for %llu ms", host, (unsigned long long)ms);
         w->hosts[host - 1].paused_ns = w->now_ns;
         w->hosts[host - 1].awake_ns = w->now_ns + ms * NS_PER_MS;
+        world_forget_look(w);
 }
 
 void world_drain(struct world *w, unsigned host)
@@ -1093,6 +1114,7 @@ static bool world_votes(struct world *w)
                 world_run_ns(w, 2 * validity_quarantine_ns(w->options.ttl_max_ms, WORLD_DRIFT) +
                                         4 * w->options.look_ms * NS_PER_MS);
         w->blind = true;
+        world_forget_look(w);
         for (h = 0; h < w->options.hosts_n; ++h) {
                 inspect_status(w->hosts[h].engine, &status);
                 if (status.nodes_up_n + (w->options.twin > 0) < status.nodes_n)

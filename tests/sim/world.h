@@ -95,10 +95,11 @@ struct sim_ear {
 struct sim_host {
         struct engine *engine;
         struct sim_clock clock;
-        uint64_t awake_ns;  /* stands still until then */
-        uint64_t paused_ns; /* the last pause began here */
-        uint32_t members;   /* of its engine */
-        unsigned quorum;    /* of its members, now or before their last change */
+        uint64_t deadline_ns, deadline_true_ns; /* of its engine, as seen last */
+        uint64_t awake_ns;                      /* stands still until then */
+        uint64_t paused_ns;                     /* the last pause began here */
+        uint32_t members;                       /* of its engine */
+        unsigned quorum;                        /* of its members, now or before their last change */
         bool connected[NODES_MAX];
         uint64_t run[NODES_MAX];         /* the incarnation that was read when the connection came up */
         uint64_t durable_run[NODES_MAX]; /* the incarnation that was seen last to be certified and durable */
@@ -132,6 +133,9 @@ struct world {
         uint8_t *answers; /* of each request */
         size_t answers_size;
         struct trace *trace;
+        bool look_known; /* whether these are: the next look that is due */
+        uint64_t look_due_ns;
+        unsigned look_host, look_node;
 };
 
 /* A node by its index, from 0. */

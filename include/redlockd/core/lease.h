@@ -34,6 +34,7 @@ struct lease {
         uint32_t sent;       /* mask of the nodes that may have it */
         uint32_t releasing;  /* mask of the nodes that were asked to release it and owe an answer */
         uint32_t granted;    /* mask of the nodes that said so */
+        uint64_t renewed_ns; /* when the last renewal was begun */
         uint64_t valid_until_ns;
         uint64_t gone_ns; /* leaving: when every node has forgotten it at the latest */
         char value[TOKEN_TEXT_LEN + 1];

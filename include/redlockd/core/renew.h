@@ -17,6 +17,9 @@ struct resource;
 
 #define RENEW_RETRY_MS 20
 
+/* The least time between two renewals of one lease: for short ttls a part of them is less than the way to the nodes. */
+#define RENEW_PAUSE_MS 5
+
 /* Whether a lock of this ttl may be granted under it as it is. */
 bool renew_is_fresh(const struct engine *e, const struct lease *l, uint32_t ttl_ms);
 
