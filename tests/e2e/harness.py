@@ -84,6 +84,8 @@ def free_port():
 def die_with_parent():
     """In a child before exec: ended by the kernel when the tests end, however they end."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    for ignored in (signal.SIGINT, signal.SIGQUIT):  # by a shell that runs the tests in the background
+        signal.signal(ignored, signal.SIG_DFL)
 
 
 def spawn(argv, preexec_fn=lambda: None, **options):
