@@ -361,7 +361,7 @@ static bool life_run(uint64_t seed, FILE *trace, struct totals *totals, char *re
         unsigned i, steps;
 
         life_begin(&l, seed, trace);
-        steps = 35 + (unsigned)draw(&l, 110);
+        steps = chance(&l, 80) ? 300 + (unsigned)draw(&l, 200) : 30 + (unsigned)draw(&l, 90);
         for (i = 0; i < steps && !wrong; ++i) {
                 life_step(&l);
                 wrong = watch_verdict(l.watch);
