@@ -310,6 +310,8 @@ def a_password_comes_as_a_credential(_):
     try:
         with dropped_in("credentials", example):
             systemctl("restart", "redlockd.service")
+            certify = ("redlockctl", "certify", "--yes", "b")
+            eventually(lambda: run(*certify, check=False).returncode == 0, "its quarantine is ended")
             eventually(lambda: shown("StatusText").startswith("1/1 nodes up"), "the node is up")
             # Nobody else can read it, and it is nowhere else.
             assert as_user("nobody", "redlock", "cat", secret, check=False).returncode == 1
