@@ -56,7 +56,7 @@ static bool admin_finds(const struct daemon *d, uint64_t number, uint64_t target
         return false;
 }
 
-bool admin_admits(const struct daemon *d, const struct client *client, uint64_t number, const struct request *request,
+bool admin_admits(const struct daemon *d, struct client *client, uint64_t number, const struct request *request,
                   struct wire_error *ret_error)
 {
         struct client_peer peer = client_peer(client);

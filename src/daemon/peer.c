@@ -12,6 +12,7 @@
 #include "redlockd/daemon/peer.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/daemon/access.h"
 #include "redlockd/daemon/admin.h"
 #include "redlockd/daemon/inflight.h"
 #include "redlockd/daemon/pump.h"
@@ -97,12 +98,21 @@ static void peer_error(struct peer *p, const char *id, const struct wire_error *
         peer_printed(p, reply_print_error(client_output(p->client), id, error));
 }
 
+static bool peer_shows(void *userdata, struct text key)
+{
+        struct peer *p = userdata;
+
+        return access_shows(p->daemon->config, p->client, key);
+}
+
 void peer_reply(struct peer *p, const struct reply *reply)
 {
         struct inflight_request *request = inflight_find(&p->daemon->inflight, reply->request);
         const struct reply_context *context = pump_context(p->daemon, clock_now_ns());
 
         assert(request && request->session == p->number);
+        p->daemon->context.viewer = p;
+        p->daemon->context.shows = p->daemon->config->access.rules_n > 0 ? peer_shows : NULL;
         p->daemon->context.release_on = p->process ? RELEASE_ON_EXIT : RELEASE_ON_DISCONNECT;
         metrics_on_reply(p->daemon, reply, request->posted_ns);
         if (reply->method == METHOD_NODES || reply->method == METHOD_CERTIFY)
@@ -140,6 +150,8 @@ static bool peer_admits(struct peer *p, const struct wire_request *parsed, struc
                          "More than %u requests that are not answered yet.", inflight_max);
                 return false;
         }
+        if (!access_admits(p->daemon->config, p->client, &parsed->request, ret_error))
+                return false;
         if (!admin_admits(p->daemon, p->client, p->number, &parsed->request, ret_error))
                 return false;
         if (parsed->request.method == METHOD_CERTIFY && nodes_find(p->daemon, parsed->node_name) < 0) {

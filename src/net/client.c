@@ -59,6 +59,9 @@ struct client {
         struct buffer block;
         struct buffer held; /* input that on_bytes() left */
         struct client_peer peer;
+        gid_t *gids; /* its supplementary groups, once somebody asked */
+        size_t gids_n;
+        bool gids_read;
         struct client_options options;
 };
 
@@ -83,6 +86,7 @@ static void client_free_cb(uv_handle_t *handle)
         buffer_deinit(&c->out);
         buffer_deinit(&c->block);
         buffer_deinit(&c->held);
+        mem_free(c->gids);
         mem_free(c);
 }
 
@@ -333,24 +337,40 @@ struct client_peer client_peer(const struct client *c)
         return c->peer;
 }
 
-bool client_in_group(const struct client *c, gid_t gid)
+/* The kernel keeps them as they were at connect(2), so that asking once is enough. */
+static int client_read_groups(struct client *c)
 {
-        bool found = c->peer.gid == gid;
         gid_t *gids = NULL;
         socklen_t size = 0;
-        uv_os_fd_t fd;
-        size_t i;
+        int r;
 
         /* Asked with no room it says how much it needs. */
-        if (!found && uv_fileno((const uv_handle_t *)&c->pipe, &fd) == 0 &&
-            getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, &fd, &size) < 0 && errno == ERANGE) {
+        r = getsockopt(client_fd(c), SOL_SOCKET, SO_PEERGROUPS, NULL, &size) < 0 ? errno : 0;
+        if (r == ERANGE) {
                 gids = mem_zalloc(size);
-                if (gids && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &size) == 0)
-                        for (i = 0; i < size / sizeof(*gids) && !found; ++i)
-                                found = gids[i] == gid;
+                r = !gids ? ENOMEM : getsockopt(client_fd(c), SOL_SOCKET, SO_PEERGROUPS, gids, &size) < 0 ? errno : 0;
         }
-        mem_free(gids);
-        return found;
+        if (r > 0) {
+                mem_free(gids);
+                return -r;
+        }
+        c->gids = gids;
+        c->gids_n = gids ? size / sizeof(*gids) : 0;
+        c->gids_read = true;
+        return 0;
+}
+
+int client_in_group(struct client *c, gid_t gid)
+{
+        size_t i;
+        int r;
+
+        if (c->peer.gid == gid)
+                return 1;
+        r = c->gids_read ? 0 : client_read_groups(c);
+        for (i = 0; r == 0 && i < c->gids_n; ++i)
+                r = c->gids[i] == gid;
+        return r;
 }
 
 int client_fd(const struct client *c)

@@ -209,6 +209,7 @@ void config_deinit(struct config *c)
         c->listen.socket = mem_free(c->listen.socket);
         c->listen.group = mem_free(c->listen.group);
         config_set_admin_groups(c, NULL, 0);
+        config_set_rules(c, NULL, 0);
         c->log.level = mem_free(c->log.level);
         c->metrics.listen = mem_free(c->metrics.listen);
 }

@@ -45,6 +45,7 @@ struct slot {
         const struct setting *setting;
         const char *path;
         size_t at;
+        struct text json;
         void *field;
 };
 
@@ -233,14 +234,11 @@ static int read_groups(const struct slot *slot, const json_t *value)
         return r == 0 ? slot_refuse(slot, "must be an array of names without NUL") : r;
 }
 
-/* What restricts must never be ignored. */
 static int read_rules(const struct slot *slot, const json_t *value)
 {
-        if (!json_is_array(value))
-                return slot_refuse(slot, "must be an array");
-        if (json_array_size(value) > 0)
-                return slot_refuse(slot, "rules are not supported by this version yet");
-        return 1;
+        int r = config_read_rules(slot->rd, slot->at, slot->json);
+
+        return r < 0 ? r : 1;
 }
 
 #define FIELD(member) offsetof(struct config, member)
@@ -307,7 +305,7 @@ static void complain_unknown(struct config_reading *rd, const char *section, con
 static int read_setting(struct config_reading *rd, const char *section, const struct config_member *member)
 {
         const struct setting *setting = setting_find(section, member->name);
-        struct slot slot = { .rd = rd, .setting = setting, .at = member->at };
+        struct slot slot = { .rd = rd, .setting = setting, .at = member->at, .json = member->json };
         char path[CONFIG_PATH_MAX];
         json_t *value;
         size_t i;

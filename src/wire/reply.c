@@ -432,7 +432,7 @@ int reply_print_error(struct buffer *out, const char *id, const struct wire_erro
 
         codec_use();
         data = reply_error_data(error->name);
-        if (error->name == ERROR_INVALID_PARAMS)
+        if (error->name == ERROR_INVALID_PARAMS || (error->name == ERROR_DENIED && error->path[0]))
                 r |= json_object_set_new(data, "path", codec_string(error->path));
         if (error->lines.len > 0)
                 r |= json_object_set_new(data, "errors", reply_lines(error->lines));

@@ -198,6 +198,11 @@ static json_t *views_names(const struct views_walk *walk, uint32_t nodes)
         return codec_finish(array, r);
 }
 
+static bool views_shows(const struct views_walk *walk, struct text key)
+{
+        return walk->r == 0 && (!walk->context->shows || walk->context->shows(walk->context->viewer, key));
+}
+
 static void views_lock_cb(void *userdata, const struct inspect_lock *lock)
 {
         struct views_walk *walk = userdata;
@@ -205,7 +210,7 @@ static void views_lock_cb(void *userdata, const struct inspect_lock *lock)
         json_t *value;
         int r = 0;
 
-        if (walk->r != 0)
+        if (!views_shows(walk, lock->key))
                 return;
         value = json_object();
         r |= json_object_set_new(value, "key", codec_key(lock->key));
@@ -266,7 +271,7 @@ static void views_waiter_cb(void *userdata, const struct inspect_waiter *waiter)
         json_t *value;
         int r = 0;
 
-        if (walk->r != 0)
+        if (!views_shows(walk, waiter->key))
                 return;
         value = json_object();
         r |= json_object_set_new(value, "key", codec_key(waiter->key));

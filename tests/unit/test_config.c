@@ -344,8 +344,6 @@ START_TEST(values_have_their_types)
                 "{\"access\":{\"adminGroups\":[5]}}",
                 "{\"access\":{\"adminGroups\":[\"\"]}}",
                 "{\"access\":{\"adminGroups\":{}}}",
-                "{\"access\":{\"rules\":{}}}",
-                "{\"access\":{\"rules\":null}}",
                 "{\"log\":{\"level\":\"INFO\"}}",
                 "{\"log\":{\"level\":\"\"}}",
                 "{\"log\":{\"level\":3}}",
@@ -386,13 +384,6 @@ START_TEST(strings_have_their_lengths)
         check_errors(json, "f:1:10: lock.keyPrefix: must be a string of 0 to 128 bytes without NUL\n");
         snprintf(json, sizeof(json), "{\"listen\":{\"socket\":\"%0108d\"}}", 0);
         check_errors(json, "f:1:12: listen.socket: must be a string of 1 to 107 bytes without NUL\n");
-}
-END_TEST
-
-START_TEST(rules_are_refused_and_not_ignored)
-{
-        check_errors("{\"access\":{\"rules\":[{}]}}",
-                     "f:1:12: access.rules: rules are not supported by this version yet\n");
 }
 END_TEST
 
@@ -476,5 +467,5 @@ UNIT_MAIN("config", the_file_that_is_installed_changes_nothing, metrics_are_list
           all_errors_are_told_in_their_order, a_name_given_twice_is_an_error,
           names_are_shown_without_control_characters, a_long_name_is_cut, the_whole_is_an_object,
           numbers_have_their_ranges, values_have_their_types, a_number_that_no_integer_holds_is_refused_at_its_place,
-          strings_have_their_lengths, rules_are_refused_and_not_ignored, release_on_is_one_of_two_words,
-          bounds_are_in_order, a_bound_that_was_refused_is_not_compared, without_memory_nothing_is_left)
+          strings_have_their_lengths, release_on_is_one_of_two_words, bounds_are_in_order,
+          a_bound_that_was_refused_is_not_compared, without_memory_nothing_is_left)

@@ -45,8 +45,12 @@ void client_start(struct client *c);
 
 struct client_peer client_peer(const struct client *c);
 
-/* Whether the peer was in this group when it connected, supplementary groups included. */
-bool client_in_group(const struct client *c, gid_t gid);
+/*
+ * Whether the peer was in this group when it connected, supplementary groups included: 1, 0, or negative errno where
+ * that cannot be told.
+ */
+int client_in_group(struct client *c, gid_t gid);
+
 /* The connection's descriptor, to be asked about and not to be used otherwise. */
 int client_fd(const struct client *c);
 

@@ -16,6 +16,20 @@ struct config_node {
         struct address address;
 };
 
+/*
+ * Who may use the keys that match the pattern (base/pattern.h). Those who are named by their user or by one of their
+ * groups: as `allow` says, all others the other way round. Where nobody is named all are meant.
+ */
+struct config_rule {
+        char *keys; /* no NUL at its end */
+        size_t keys_len;
+        uint32_t *users;
+        unsigned users_n;
+        uint32_t *groups;
+        unsigned groups_n;
+        bool allow;
+};
+
 struct config {
         struct config_node *nodes; /* never empty: `memory:` where none is named */
         unsigned nodes_n;
@@ -44,6 +58,8 @@ struct config {
         struct {
                 char **admin_groups; /* NULL where there are none */
                 unsigned admin_groups_n;
+                struct config_rule *rules; /* the first that matches a key decides; NULL where there are none */
+                unsigned rules_n;
         } access;
         struct {
                 char *level; /* "error", "warn", "info", "debug" */

@@ -69,6 +69,10 @@ void config_set_nodes(struct config *c, struct config_node *nodes, unsigned n);
 /* Likewise its admin groups. */
 void config_set_admin_groups(struct config *c, char **names, unsigned n);
 
+/* Likewise its rules of access, which `json` has at the offset `at`. */
+void config_set_rules(struct config *c, struct config_rule *rules, unsigned n);
+int config_read_rules(struct config_reading *rd, size_t at, struct text json);
+
 /* Gives it the `memory:` node. Returns 0 or -ENOMEM. */
 int config_default_nodes(struct config *c);
 

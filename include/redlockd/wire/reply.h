@@ -25,6 +25,9 @@ struct reply_context {
         const struct reply_node *nodes; /* as many as the engine has */
         uint64_t now_ns;
         uint64_t unix_ms;
+        /* locks, waiters: whether who asks may see the key; NULL: all of them */
+        bool (*shows)(void *viewer, struct text key);
+        void *viewer;
         /* status, hello */
         const char *version;
         pid_t pid;

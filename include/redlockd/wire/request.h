@@ -40,7 +40,8 @@ const char *release_on_name(enum release_on on);
 struct wire_error {
         enum error_name name; /* ERROR_NONE: nothing */
         char message[200];    /* for people; valid UTF-8 */
-        char path[80]; /* INVALID_PARAMS: the member of params that is meant ("ttl", "keys[1]", "params"); else "" */
+        /* INVALID_PARAMS, DENIED for a key: the member of params that is meant ("ttl", "keys[1]", "params"); else "" */
+        char path[80];
         struct text
                 lines;    /* all that is wrong where it is more than one thing: UTF-8, each line with its LF; or none */
         const char *what; /* LIMIT, TOO_LARGE: the limit's name in the configuration; else NULL */
