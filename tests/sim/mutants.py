@@ -112,7 +112,7 @@ def main():
             continue
         target.write_text(text.replace(line, fault, 1))
         sources = [str(p) for p in sorted(place.glob("*/*.c"))]
-        objects = [str(root / build / "tests/obj/sim" / f"{o}.o") for o in ("trace", "watch", "swarm")]
+        objects = [str(root / build / "tests/obj/sim" / f"{o}.o") for o in ("trace", "watch", "life", "swarm")]
         subprocess.run(["gcc", "-w", "-std=gnu11", "-D_GNU_SOURCE", f"-I{root}/include", f"-I{root}/tests", "-include",
                         "redlockd/core/lease.h", "-O1", *sources, *objects,
                         str(root / build / "libbase.a"), "-o", str(place / "swarm")], check=True)
