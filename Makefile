@@ -107,6 +107,9 @@ E2E ?=
 check-e2e: all ## real redis-servers, the real daemon, its clients and their deaths (E2E='-k name' picks)
 	REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/e2e $(E2E)
 
+soak: all ## SECONDS=n (60) of sessions good and bad on nodes that are stopped and killed: memory, descriptors, latency, exclusion
+	@REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/soak/soak.py $(or $(SECONDS),60) $(SEED)
+
 check-package: ## what install, uninstall, dist and deb make: nothing overwritten, nothing left, the same bytes each time
 	@tests/deps.sh package
 	@tests/systemd/package.sh $(BUILD)/package
@@ -153,4 +156,4 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 -include $(shell find $(BUILD) -name '*.d' -path '*obj*' 2>/dev/null)
-.PHONY: all check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model
+.PHONY: all soak check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model
