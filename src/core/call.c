@@ -270,6 +270,20 @@ static void call_admit_why(struct engine *e, struct session *s, const struct req
                 call_finish(e, c, ERROR_INTERNAL);
 }
 
+/* A key that it may have to wait for has as many waiters as it may have. Who holds the key does not wait for it. */
+static bool call_finds_full(const struct engine *e, const struct call *c)
+{
+        const struct resource *r;
+        size_t i;
+
+        for (i = 0; i < c->claims_n && call_takes(c) && c->retry_count != 0; ++i) {
+                r = c->claims[i].resource;
+                if (r->queue_n >= e->options.waiters_max && !(r->holder && r->holder->session == c->session))
+                        return true;
+        }
+        return false;
+}
+
 void call_admit(struct engine *e, const struct request *request)
 {
         bool takes = request->method == METHOD_ADD || request->method == METHOD_EXTEND;
@@ -286,6 +300,11 @@ void call_admit(struct engine *e, const struct request *request)
                 call_admit_why(e, s, request);
         } else if (call_new(e, s, request, &c) < 0) {
                 call_refuse(e, request, ERROR_INTERNAL);
+        } else if (call_finds_full(e, c)) {
+                call_free(e, c);
+                call_refuse(e, request, ERROR_LIMIT);
+                e->refusal.limit = "maxWaitersPerKey";
+                e->refusal.limit_value = e->options.waiters_max;
         } else if (!takes && !gives) {
                 call_do_at_once(e, s, c, request);
         } else {

@@ -32,9 +32,16 @@ static const uint8_t lock_moves[] = {
         [LOCK_GONE] = 0,
 };
 
-static void lock_move(struct lock *l, enum lock_state state)
+static bool lock_counts(enum lock_state state)
+{
+        return state == LOCK_TAKING || state == LOCK_HELD || state == LOCK_DELAYED;
+}
+
+static void lock_move(struct engine *e, struct lock *l, enum lock_state state)
 {
         assert(lock_moves[l->state] & 1 << state);
+        e->locks_n += lock_counts(state);
+        e->locks_n -= lock_counts(l->state);
         l->state = state;
 }
 
@@ -52,6 +59,7 @@ int lock_new(struct engine *e, struct session *s, struct lease *lease, struct lo
         l->resource = resource_ref_known(lease->resource);
         l->session = s;
         ++s->taking_n;
+        ++e->locks_n;
         l->lease = lease;
         l->end.kind = DEADLINE_LOCK;
         l->hold_end_ns = UINT64_MAX;
@@ -136,7 +144,7 @@ void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t vali
         assert(!l->resource->holder && l->resource->lease == l->lease);
         if (lapsed)
                 lock_leave(e, lapsed);
-        lock_move(l, LOCK_HELD);
+        lock_move(e, l, LOCK_HELD);
         --l->session->taking_n;
         l->since_ns = e->now_ns;
         l->resource->holder = l;
@@ -191,7 +199,7 @@ static void lock_tell(struct engine *e, struct lock *l, enum notice_kind notice,
 
 static void lock_lapse(struct engine *e, struct lock *l, enum lost_reason reason)
 {
-        lock_move(l, LOCK_LAPSED);
+        lock_move(e, l, LOCK_LAPSED);
         l->lost = reason;
         --e->held_n;
         e->counters.expired += reason != LOST_BROKEN;
@@ -234,7 +242,7 @@ void lock_end(struct engine *e, struct lock *l)
         } else {
                 session_unlink_lapsed(l->session, l);
         }
-        lock_move(l, LOCK_DELAYED);
+        lock_move(e, l, LOCK_DELAYED);
         map_unlink(&e->locks, &l->link);
         l->session = NULL;
         heap_set(&e->deadlines, &l->end, end_ns < l->valid_until_ns ? end_ns : l->valid_until_ns);
@@ -287,7 +295,7 @@ void lock_leave(struct engine *e, struct lock *l)
         enum lock_state was = l->state;
 
         lock_ref(l);
-        lock_move(l, LOCK_GONE);
+        lock_move(e, l, LOCK_GONE);
         heap_clear(&e->deadlines, &l->end);
         if (was == LOCK_TAKING) {
                 --l->session->taking_n;

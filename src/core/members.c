@@ -46,6 +46,8 @@ void members_on_configure(struct engine *e, const struct event *ev)
 
         assert(ev->configure.members != 0 && __builtin_popcount(come) + __builtin_popcount(gone) <= 1);
         e->options.locks_max = ev->configure.locks_max;
+        e->options.locks_all_max = ev->configure.locks_all_max;
+        e->options.waiters_max = ev->configure.waiters_max;
         e->members = ev->configure.members;
         if (!come)
                 return;

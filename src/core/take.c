@@ -365,13 +365,20 @@ static uint32_t take_count_new(const struct engine *e, const struct call *c)
         return n;
 }
 
-/* With all that it asks for now, and all that is under way, its session would have too many locks. */
+/* With all that it asks for now, and all that is under way, its session would have too many locks, or all would. */
 static bool take_refuse_limit(struct engine *e, struct call *c, uint32_t new_n)
 {
-        if (new_n == 0 || (uint64_t)c->session->held_n + c->session->taking_n + new_n <= e->options.locks_max)
+        if (new_n == 0)
                 return false;
-        c->reply.limit = "maxLocksPerSession";
-        c->reply.limit_value = e->options.locks_max;
+        if ((uint64_t)c->session->held_n + c->session->taking_n + new_n > e->options.locks_max) {
+                c->reply.limit = "maxLocksPerSession";
+                c->reply.limit_value = e->options.locks_max;
+        } else if (e->locks_n + new_n > e->options.locks_all_max) {
+                c->reply.limit = "maxLocks";
+                c->reply.limit_value = e->options.locks_all_max;
+        } else {
+                return false;
+        }
         take_finish(e, c, ERROR_LIMIT);
         return true;
 }

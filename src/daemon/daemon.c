@@ -132,12 +132,15 @@ static void daemon_prepare_rules(struct daemon *d)
         const struct config *c = d->config;
         const struct reply_limit limits[] = {
                 { "maxSessions", c->limits.sessions_max },
+                { "maxSessionsPerUid", c->limits.sessions_per_uid_max },
                 { "maxRequestBytes", c->limits.request_bytes_max },
                 { "maxOutputBytes", c->limits.output_bytes_max },
                 { "maxInFlight", c->limits.in_flight_max },
                 { "maxKeysPerRequest", c->limits.keys_per_request_max },
                 { "maxKeyBytes", c->limits.key_bytes_max },
                 { "maxLocksPerSession", c->limits.locks_per_session_max },
+                { "maxWaitersPerKey", c->limits.waiters_per_key_max },
+                { "maxLocks", c->limits.locks_max },
                 { "minTtl", c->lock.ttl_min_ms },
                 { "maxTtl", c->lock.ttl_max_ms },
                 { "stopGrace", c->stop.grace_ms },
@@ -219,6 +222,8 @@ static int daemon_start_engine(struct daemon *d)
                 .drift_factor = d->config->lock.drift_factor,
                 .ttl_max_ms = d->config->lock.ttl_max_ms,
                 .locks_max = d->config->limits.locks_per_session_max,
+                .locks_all_max = d->config->limits.locks_max,
+                .waiters_max = d->config->limits.waiters_per_key_max,
                 /* on a host of its own nobody else waits */
                 .tenure_ms =
                         d->config->nodes[0].address.kind == ADDRESS_MEMORY ? UINT64_MAX : d->config->lock.tenure_ms,
@@ -343,9 +348,12 @@ static int daemon_init(struct daemon *d)
         r = map_init(&d->peers);
         if (r < 0)
                 goto fail_inflight;
-        r = uv_loop_init(&d->loop);
+        r = map_init(&d->users);
         if (r < 0)
                 goto fail_peers;
+        r = uv_loop_init(&d->loop);
+        if (r < 0)
+                goto fail_users;
         uv_loop_configure(&d->loop, UV_METRICS_IDLE_TIME);
         metrics_init(&d->metrics);
         uv_prepare_init(&d->loop, &d->flush);
@@ -354,6 +362,8 @@ static int daemon_init(struct daemon *d)
         d->flush.data = d->patience.data = d->nodes.settle.data = d;
         uv_prepare_start(&d->flush, daemon_flush_cb);
         return 0;
+fail_users:
+        map_deinit(&d->users);
 fail_peers:
         map_deinit(&d->peers);
 fail_inflight:
@@ -369,6 +379,7 @@ static void daemon_deinit(struct daemon *d)
         d->engine = engine_free(d->engine);
         nodes_deinit(d);
         map_deinit(&d->peers);
+        map_deinit(&d->users);
         inflight_deinit(&d->inflight);
         config_deinit(&d->settings);
 }

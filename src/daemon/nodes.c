@@ -514,6 +514,8 @@ void nodes_configure(struct daemon *d, struct config *next, unsigned number)
                 event.configure.members |= UINT32_C(1) << i;
         }
         event.configure.locks_max = d->config->limits.locks_per_session_max;
+        event.configure.locks_all_max = d->config->limits.locks_max;
+        event.configure.waiters_max = d->config->limits.waiters_per_key_max;
         pump_post(d, &event);
         nodes_recertify(d);
         if (changed)

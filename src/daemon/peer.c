@@ -17,6 +17,7 @@
 #include "redlockd/daemon/inflight.h"
 #include "redlockd/daemon/pump.h"
 #include "redlockd/daemon/reload.h"
+#include "redlockd/daemon/users.h"
 #include "redlockd/net/client.h"
 #include "redlockd/net/clock.h"
 #include "redlockd/net/log.h"
@@ -37,6 +38,7 @@ struct peer {
         struct map_link link;
         uint64_t number;
         struct client *client;
+        struct user *user;
         struct process *process; /* releaseOn "exit"; else NULL */
         struct line_reader lines;
         uint64_t inflight_n;
@@ -364,18 +366,27 @@ static void peer_refuse(struct peer *p, const struct wire_error *error)
         log_debug("refused a client of process %d: %s", (int)client_peer(p->client).pid, error->message);
         if (reply_print_error(client_output(p->client), "null", error) < 0)
                 log_warn("refused a client without a word: no memory");
+        users_leave(p->daemon, p->user);
         client_finish(p->client);
         mem_free(p);
 }
 
-static bool peer_has_place(const struct peer *p, struct wire_error *ret_error)
+static bool peer_takes_place(struct peer *p, struct wire_error *ret_error)
 {
-        uint32_t max = p->daemon->config->limits.sessions_max;
+        const struct config *c = p->daemon->config;
+        bool full = p->daemon->peers.n >= c->limits.sessions_max;
+        int r = full ? -EUSERS : users_enter(p->daemon, client_peer(p->client).uid, &p->user);
 
-        if (p->daemon->peers.n < max)
+        if (r >= 0)
                 return true;
-        *ret_error = (struct wire_error){ .name = ERROR_LIMIT, .what = "maxSessions", .limit = max };
-        snprintf(ret_error->message, sizeof(ret_error->message), "More than %u sessions.", max);
+        *ret_error = (struct wire_error){ .name = ERROR_INTERNAL, .message = "No memory." };
+        if (r == -ENOMEM)
+                return false;
+        ret_error->name = ERROR_LIMIT;
+        ret_error->what = full ? "maxSessions" : "maxSessionsPerUid";
+        ret_error->limit = full ? c->limits.sessions_max : c->limits.sessions_per_uid_max;
+        snprintf(ret_error->message, sizeof(ret_error->message), "More than %u sessions%s.", (unsigned)ret_error->limit,
+                 full ? "" : " of one user");
         return false;
 }
 
@@ -423,7 +434,7 @@ void peer_open(struct daemon *d, int fd)
                 return;
         }
         p->daemon = d;
-        if (!peer_has_place(p, &error) || !peer_release_on(p, d->config->release_on, &error)) {
+        if (!peer_takes_place(p, &error) || !peer_release_on(p, d->config->release_on, &error)) {
                 peer_refuse(p, &error);
                 return;
         }
@@ -466,6 +477,7 @@ struct peer *peer_close(struct peer *p)
                 TAILQ_REMOVE(&p->daemon->unflushed, p, unflushed_link);
         p->process = process_close(p->process);
         map_unlink(&p->daemon->peers, &p->link);
+        users_leave(p->daemon, p->user);
         client_finish(p->client);
         line_deinit(&p->lines);
         return p->entered_n > 0 ? NULL : mem_free(p);

@@ -174,6 +174,9 @@ int config_init(struct config *ret_config)
                         .keys_per_request_max = 64,
                         .key_bytes_max = 512,
                         .locks_per_session_max = 1024,
+                        .sessions_per_uid_max = 10000,
+                        .waiters_per_key_max = 10000,
+                        .locks_max = 1000000,
                 },
                 .stop.grace_ms = 5000,
         };

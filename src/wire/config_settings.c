@@ -36,6 +36,8 @@
 #define IN_FLIGHT_MAX         65536
 #define KEY_BYTES_MAX         65536
 #define LOCKS_PER_SESSION_MAX 1000000
+#define WAITERS_PER_KEY_MAX   1000000
+#define LOCKS_MAX             100000000
 #define GRACE_MAX_MS          3600000
 #define WHY_MAX               200 /* bytes of what is said about a setting */
 
@@ -262,6 +264,7 @@ static const struct setting settings[] = {
         { "redis", "reconnectMax", read_u64, FIELD(redis.reconnect_max_ms), RECONNECT_MIN_MS, RECONNECT_MAX_MS },
         { "redis", "restartQuarantine", read_bool, FIELD(redis.restart_quarantine), 0, 0 },
         { "limits", "maxSessions", read_u32, FIELD(limits.sessions_max), 1, SESSIONS_MAX },
+        { "limits", "maxSessionsPerUid", read_u32, FIELD(limits.sessions_per_uid_max), 1, SESSIONS_MAX },
         { "limits", "maxRequestBytes", read_u32, FIELD(limits.request_bytes_max), REQUEST_BYTES_MIN,
           REQUEST_BYTES_MAX },
         { "limits", "maxOutputBytes", read_u32, FIELD(limits.output_bytes_max), OUTPUT_BYTES_MIN, OUTPUT_BYTES_MAX },
@@ -269,6 +272,8 @@ static const struct setting settings[] = {
         { "limits", "maxKeysPerRequest", read_u32, FIELD(limits.keys_per_request_max), 1, KEYS_PER_ROUND_MAX },
         { "limits", "maxKeyBytes", read_u32, FIELD(limits.key_bytes_max), 1, KEY_BYTES_MAX },
         { "limits", "maxLocksPerSession", read_u32, FIELD(limits.locks_per_session_max), 1, LOCKS_PER_SESSION_MAX },
+        { "limits", "maxWaitersPerKey", read_u32, FIELD(limits.waiters_per_key_max), 1, WAITERS_PER_KEY_MAX },
+        { "limits", "maxLocks", read_u32, FIELD(limits.locks_max), 1, LOCKS_MAX },
         { "access", "adminGroups", read_groups, 0, 0, 0 },
         { "access", "rules", read_rules, 0, 0, 0 },
         { "log", "level", read_level, FIELD(log.level), 1, GROUP_MAX },

@@ -33,6 +33,10 @@ static int request_document(struct wire_request *r, struct text line, bool *ret_
                 return result;
         if (result < 0) {
                 wire_error_set(&r->error, ERROR_PARSE, "", "Not a line of JSON: %s", error.text);
+                if (json_error_code(&error) == json_error_stack_overflow) {
+                        r->error.what = "nesting";
+                        r->error.limit = JSON_PARSER_MAX_DEPTH;
+                }
                 return 0;
         }
         r->document = document;

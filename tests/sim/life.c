@@ -329,6 +329,8 @@ static void life_begin(struct life *l, uint64_t seed, FILE *trace)
         }
         options.fresh = chance(l, 50);
         options.locks_max = chance(l, 100) ? 2 : 1024;
+        options.locks_all_max = seed % 13 == 1 ? 3 : 0; /* not drawn: the lives of old seeds stay as they are */
+        options.waiters_max = seed % 17 == 1 ? 2 : 0;
         l->change.dice.random = seed ^ UINT64_C(0x9e3779b97f4a7c15);
         l->change.some = l->nodes_n > 1 && draw_from(l, &l->change.dice, 5) == 0;
         l->change.members = (UINT32_C(1) << l->nodes_n) - 1;

@@ -968,6 +968,8 @@ void world_members(struct world *w, unsigned host, uint32_t members)
                 return;
         ev.configure.members = members;
         ev.configure.locks_max = w->options.locks_max ? w->options.locks_max : 1024;
+        ev.configure.locks_all_max = w->options.locks_all_max ? w->options.locks_all_max : UINT32_MAX;
+        ev.configure.waiters_max = w->options.waiters_max ? w->options.waiters_max : UINT32_MAX;
         w->hosts[host - 1].quorum = quorum_of((unsigned)__builtin_popcount(members & w->hosts[host - 1].members));
         w->hosts[host - 1].members = members;
         trace_line(w->trace, w->now_ns, "h%u members %x", host, members);
@@ -1060,6 +1062,9 @@ struct world *world_new(const struct world_options *options)
                                              .ttl_max_ms = options->ttl_max_ms,
                                              .tenure_ms = options->tenure_ms ? options->tenure_ms : 500,
                                              .locks_max = options->locks_max ? options->locks_max : 1024,
+                                             .locks_all_max =
+                                                     options->locks_all_max ? options->locks_all_max : UINT32_MAX,
+                                             .waiters_max = options->waiters_max ? options->waiters_max : UINT32_MAX,
                                              .random = world_random,
                                              .random_userdata = w };
 

@@ -49,17 +49,19 @@ struct world_watch {
 };
 
 struct world_options {
-        unsigned nodes_n;    /* 0: 3 */
-        unsigned hosts_n;    /* 0: 1 */
-        uint32_t locks_max;  /* 0: 1024 */
-        uint64_t tenure_ms;  /* 0: 500 */
-        uint64_t latency_us; /* one way; 0: 500 */
-        uint64_t tail_us;    /* now and then a parcel takes up to this much longer */
-        uint32_t ttl_max_ms; /* nodes need certificates, and are quarantined for as long; 0: they need none */
-        uint64_t look_ms;    /* between two looks at a node; 0: 500 */
-        unsigned twin;       /* this node is only another name of an earlier one, ... 0: none is */
-        unsigned twin_of;    /* ... of this one */
-        bool fresh;          /* no node has its certificate to begin with */
+        unsigned nodes_n;       /* 0: 3 */
+        unsigned hosts_n;       /* 0: 1 */
+        uint32_t locks_max;     /* 0: 1024 */
+        uint32_t locks_all_max; /* 0: no limit, nearly */
+        uint32_t waiters_max;   /* 0: no limit, nearly */
+        uint64_t tenure_ms;     /* 0: 500 */
+        uint64_t latency_us;    /* one way; 0: 500 */
+        uint64_t tail_us;       /* now and then a parcel takes up to this much longer */
+        uint32_t ttl_max_ms;    /* nodes need certificates, and are quarantined for as long; 0: they need none */
+        uint64_t look_ms;       /* between two looks at a node; 0: 500 */
+        unsigned twin;          /* this node is only another name of an earlier one, ... 0: none is */
+        unsigned twin_of;       /* ... of this one */
+        bool fresh;             /* no node has its certificate to begin with */
         uint64_t seed;
         FILE *trace; /* NULL: none is printed. Not closed */
         const struct world_watch *watch;

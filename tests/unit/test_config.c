@@ -129,7 +129,7 @@ START_TEST(every_setting_reaches_its_place)
                      "\"restartQuarantine\":false},"
                      "\"limits\":{\"maxSessions\":301,\"maxRequestBytes\":302,\"maxOutputBytes\":30300,"
                      "\"maxInFlight\":304,\"maxKeysPerRequest\":35,\"maxKeyBytes\":306,"
-                     "\"maxLocksPerSession\":307},"
+                     "\"maxLocksPerSession\":307,\"maxSessionsPerUid\":308,\"maxWaitersPerKey\":309,\"maxLocks\":310},"
                      "\"access\":{\"adminGroups\":[\"wheel\"],\"rules\":[]},"
                      "\"log\":{\"level\":\"debug\"},\"stop\":{\"grace\":401},\"releaseOn\":\"exit\"}");
 
@@ -157,6 +157,9 @@ START_TEST(every_setting_reaches_its_place)
         ck_assert_uint_eq(c.limits.keys_per_request_max, 35);
         ck_assert_uint_eq(c.limits.key_bytes_max, 306);
         ck_assert_uint_eq(c.limits.locks_per_session_max, 307);
+        ck_assert_uint_eq(c.limits.sessions_per_uid_max, 308);
+        ck_assert_uint_eq(c.limits.waiters_per_key_max, 309);
+        ck_assert_uint_eq(c.limits.locks_max, 310);
         ck_assert_str_eq(c.log.level, "debug");
         ck_assert_uint_eq(c.stop.grace_ms, 401);
         config_deinit(&c);

@@ -18,11 +18,13 @@ struct engine;
 typedef void (*engine_random)(void *userdata, void *ret_bytes, size_t n);
 
 struct engine_options {
-        unsigned nodes_n;    /* 1..NODES_MAX, all of them members at first; quorum = nodes_n / 2 + 1 */
-        double drift_factor; /* of a ttl, for the drift of clocks */
-        uint32_t ttl_max_ms; /* the longest that any host asks for: how long a node may have to keep silent */
-        uint32_t locks_max;  /* a session's locks */
-        uint64_t tenure_ms;  /* how long a host passes a key on among its sessions before others have their turn */
+        unsigned nodes_n;       /* 1..NODES_MAX, all of them members at first; quorum = nodes_n / 2 + 1 */
+        double drift_factor;    /* of a ttl, for the drift of clocks */
+        uint32_t ttl_max_ms;    /* the longest that any host asks for: how long a node may have to keep silent */
+        uint32_t locks_max;     /* a session's locks */
+        uint32_t locks_all_max; /* of all sessions, with those that wait out a lockDelay */
+        uint32_t waiters_max;   /* requests that wait for one key */
+        uint64_t tenure_ms;     /* how long a host passes a key on among its sessions before others have their turn */
         engine_random random;
         void *random_userdata;
 };
@@ -73,6 +75,8 @@ struct event {
                 struct {
                         uint32_t members; /* mask of the nodes whose votes count */
                         uint32_t locks_max;
+                        uint32_t locks_all_max;
+                        uint32_t waiters_max;
                 } configure;
         };
 };

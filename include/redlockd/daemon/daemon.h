@@ -28,7 +28,7 @@ enum daemon_state {
         DAEMON_CLOSING,  /* sessions end, then the nodes; the loop runs out */
 };
 
-#define DAEMON_LIMITS_N 11 /* of hello's `limits` */
+#define DAEMON_LIMITS_N 14 /* of hello's `limits` */
 
 struct daemon_options {
         const char *file;   /* the configuration, to be read again; NULL: the default one */
@@ -66,6 +66,7 @@ struct daemon {
         struct reply_limit limits[DAEMON_LIMITS_N + 1];
 
         /* The peers'. */
+        struct map users; /* those who have sessions, by uid */
         struct map peers; /* by number, which is the session's in the engine */
         struct inflight inflight;
         TAILQ_HEAD(peer_list, peer) unflushed; /* those with output that was not yet flushed */

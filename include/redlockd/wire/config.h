@@ -53,7 +53,7 @@ struct config {
         } redis;
         struct {
                 uint32_t sessions_max, request_bytes_max, output_bytes_max, in_flight_max, keys_per_request_max,
-                        key_bytes_max, locks_per_session_max;
+                        key_bytes_max, locks_per_session_max, sessions_per_uid_max, waiters_per_key_max, locks_max;
         } limits;
         struct {
                 char **admin_groups; /* NULL where there are none */

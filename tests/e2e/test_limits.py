@@ -1,0 +1,108 @@
+"""
+Limits and fairness: at each limit and one past it, without descriptors, and what one client can do to another. (Those of a
+request, of a session and of its locks are in test_wire.py.)
+"""
+
+import os
+import sys
+
+import pytest
+
+from harness import RELAY, LineProcess, eventually
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+
+
+def limit(error):
+    return error.data["what"], error.data["limit"]
+
+
+def refusal(client):
+    """What the daemon says to a connection that it does not take, before it closes it."""
+    error = client.read()["error"]
+    assert client.read() is None
+    return error["data"]
+
+
+@needs_root
+def test_sessions_of_one_user_up_to_the_limit_and_others_still_come(world):
+    daemon = world.daemon(limits={"maxSessionsPerUid": 3, "maxSessions": 5})
+    os.chmod(world.path, 0o755)
+    os.chmod(daemon.path, 0o666)
+
+    def user(uid):
+        code = f"import os; os.setgroups([]); os.setgid(65534); os.setuid({uid})\n{RELAY}"
+        return world.keep(LineProcess([sys.executable, "-I", "-S", "-c", code, daemon.path]))
+
+    first = [user(1) for _ in range(3)]
+    assert [c.call("ping") for c in first] == [{}, {}, {}]
+    assert refusal(user(1)) == {"name": "LIMIT", "what": "maxSessionsPerUid", "limit": 3}
+    second = [user(2), user(2)]
+    assert [c.call("ping") for c in second] == [{}, {}]
+    assert refusal(user(2)) == {"name": "LIMIT", "what": "maxSessions", "limit": 5}
+    assert refusal(user(1))["what"] == "maxSessions"
+    first[0].close()
+    eventually(lambda: second[0].call("status")["sessions"] == 4)
+    second[1].close()
+    eventually(lambda: second[0].call("status")["sessions"] == 3)
+    assert user(1).call("ping") == {}
+    assert refusal(user(1))["what"] == "maxSessionsPerUid"
+
+
+def test_locks_in_all_up_to_the_limit(world):
+    daemon = world.daemon(limits={"maxLocks": 5, "maxLocksPerSession": 4})
+    one, two = daemon.client(), daemon.client()
+    one.add(list("abc"))
+    assert limit(two.fails("LIMIT", "add", keys=list("def"))) == ("maxLocks", 5)
+    two.add(list("de"))
+    assert limit(two.fails("LIMIT", "add", keys="f")) == ("maxLocks", 5)
+    assert two.states("add", ["d", "e"]) == {"d": "held", "e": "held"}
+    assert two.states("extend", ["d", "e"]) == {"d": "extended", "e": "extended"}
+    one.call("free", keys="a")
+    assert two.states("add", "f") == {"f": "acquired"}
+    one.close()
+    eventually(lambda: two.call("status")["locks"] == 3)
+    assert limit(two.fails("LIMIT", "add", keys=["g", "h"])) == ("maxLocksPerSession", 4)
+
+
+def test_waiters_of_a_key_up_to_the_limit(world):
+    daemon = world.daemon(limits={"maxWaitersPerKey": 3})
+    holder, client, other = daemon.client(), daemon.client(), daemon.client()
+    holder.add("k")
+    waiting = [client.send("add", keys="k", retryCount=-1) for _ in range(3)]
+    assert limit(client.fails("LIMIT", "add", keys="k")) == ("maxWaitersPerKey", 3)
+    assert limit(other.fails("LIMIT", "add", keys=["l", "k"])) == ("maxWaitersPerKey", 3)
+    assert other.states("add", "l") == {"l": "acquired"}
+    other.fails("LOCKED", "add", keys="k", wait=0)  # waits for nothing
+    assert holder.states("extend", "k") == {"k": "extended"}  # nor does who holds it
+    client.call("cancel", id=waiting[0])
+    client.send("add", keys="k", retryCount=-1)
+    other.fails("LIMIT", "add", keys="k")
+
+
+def test_a_reload_moves_the_limits(world):
+    daemon = world.daemon(limits={"maxLocks": 1, "maxWaitersPerKey": 1})
+    client, other = daemon.client(), daemon.client()
+    client.add("a")
+    client.fails("LIMIT", "add", keys="b")
+    daemon.config.write_text(daemon.config.read_text().replace('"maxLocks": 1', '"maxLocks": 3'))
+    client.call("reload")
+    assert client.states("add", "b") == {"b": "acquired"}
+    other.send("add", keys="a", retryCount=-1)
+    assert limit(other.fails("LIMIT", "add", keys="a")) == ("maxWaitersPerKey", 1)
+    assert limit(client.fails("LIMIT", "add", keys=["c", "d"])) == ("maxLocks", 3)
+
+
+def nested(depth):
+    """A ping whose JSON is nested this deep."""
+    inner = depth - 2
+    return b'{"id":1,"method":"ping","params":{"x":' + b"[" * inner + b"]" * inner + b"}}"
+
+
+def test_what_is_nested_up_to_the_limit_is_read(memory):
+    client = memory.client()
+    error = client.ask(nested(2048))["error"]
+    assert (error["data"]["name"], error["data"]["path"]) == ("INVALID_PARAMS", "x")
+    error = client.ask(nested(2049))["error"]
+    assert error["data"] == {"name": "PARSE", "what": "nesting", "limit": 2048}
+    assert client.call("ping") == {}
