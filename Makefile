@@ -97,8 +97,17 @@ swarm-mutants: ## plant one fault at a time into the engine, and count the lives
 model: ## the rules of safety in a model checker, each guard also taken away (5 minutes, 3.4 GB; MODEL=quick: 100 seconds)
 	@tests/model/run.sh $(MODEL)
 
-bench: all ## what a contended key costs, beside node-redlock (npm installs it)
-	@REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/contended.py
+# What measures: programs of their own, each with tests/bench/bench.c.
+BENCH := $(patsubst %,$(BUILD)/tests/bench/%,load limit echo table)
+$(BENCH): $(BUILD)/tests/bench/%: $(BUILD)/tests/obj/bench/%.o $(BUILD)/tests/obj/bench/bench.o $(TEST_ARCHIVES)
+	@mkdir -p $(@D)
+	$(call say,LD) $(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_daemon)
+
+bench: all $(BENCH) ## redlockd beside bare hiredis and the libraries of npm: tables and a plot (15 minutes; ARGS='-h')
+	@REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py $(ARGS)
+
+bench-check: all $(BENCH) ## the ratios that must hold on any machine (a minute)
+	@REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py --check
 
 check-net: $(NET) ## the real loop against a scripted Redis
 	$(call run_tests,$^)
@@ -156,4 +165,4 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 -include $(shell find $(BUILD) -name '*.d' -path '*obj*' 2>/dev/null)
-.PHONY: all soak check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model
+.PHONY: all bench bench-check soak check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model
