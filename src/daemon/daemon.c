@@ -30,6 +30,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define DAEMON_FILES_KEPT 16
+
 static const unsigned daemon_moves[] = {
         [DAEMON_STARTING] = 1 << DAEMON_RUNNING | 1 << DAEMON_CLOSING,
         [DAEMON_RUNNING] = 1 << DAEMON_DRAINING,
@@ -262,6 +264,17 @@ int daemon_listen_for_scrapes(struct daemon *d, const struct config *config, str
         return scrape_new(ret_scrape, &options, ret_error);
 }
 
+/* Descriptors that clients may not take: nodes connect anew, two for each; a reload reads files; scrapers come. */
+static unsigned daemon_files_kept(const struct daemon *d)
+{
+        unsigned wanted = 2 * d->config->nodes_n + DAEMON_FILES_KEPT;
+        struct rlimit files;
+
+        if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+                return 0;
+        return files.rlim_cur / 4 < wanted ? (unsigned)files.rlim_cur / 4 : wanted;
+}
+
 static int daemon_start_loop(struct daemon *d)
 {
         struct listener_options options = {
@@ -270,6 +283,7 @@ static int daemon_start_loop(struct daemon *d)
                 .path = d->options.socket,
                 .mode = d->config->listen.mode,
                 .group = d->config->listen.group,
+                .keep = daemon_files_kept(d),
                 .userdata = d,
                 .on_connection = daemon_on_connection,
         };

@@ -3,7 +3,8 @@
  *
  * It is a descriptor of our own, watched by uv_poll, and not a uv_pipe_t: out of descriptors libuv accepts and closes
  * whoever waits (and, once its spare descriptor is lost, turns for ever). Here accepting pauses for a moment, and those
- * who connect wait in the backlog.
+ * who connect wait in the backlog. It does so while some descriptors are left: nodes that come back, a reload and
+ * scrapers need them, whoever connects.
  *
  * Between looking whether somebody listens at the path and listening there ourselves nobody else may do the same: the
  * directory is locked meanwhile.
@@ -16,10 +17,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -29,6 +32,7 @@
 #define LISTENER_BACKLOG    4096 /* the kernel cuts it to net.core.somaxconn */
 #define LISTENER_ACCEPT_MAX 64   /* connections in one turn, so that the others get theirs */
 #define LISTENER_PAUSE_MS   100  /* out of descriptors or memory: how long until it is tried again */
+#define LISTENER_TELL_S     60   /* of it not more than one line in so many seconds */
 #define LISTENER_LOCK_TRIES 40   /* of 50 ms, for the directory's lock */
 
 struct listener {
@@ -36,6 +40,8 @@ struct listener {
         uv_timer_t pause;
         unsigned open_n; /* handles */
         int fd;
+        int fd_max;    /* descriptors from here on are left to others */
+        time_t told_s; /* when it was said last that there are none */
         struct sockaddr_un address;
         bool made; /* device and inode are those of our socket file */
         dev_t device;
@@ -178,24 +184,59 @@ static void listener_resume_cb(uv_timer_t *timer)
         uv_poll_start(&l->poll, UV_READABLE, listener_poll_cb);
 }
 
+/* Whoever is not taken now waits in the backlog. */
+static void listener_pause(struct listener *l, int error)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_BOOTTIME, &now);
+        if (l->told_s == 0 || now.tv_sec - l->told_s >= LISTENER_TELL_S) {
+                l->told_s = now.tv_sec;
+                log_warn("accept: %s: new clients wait until that changes", strerror(error));
+        }
+        uv_poll_stop(&l->poll);
+        uv_timer_start(&l->pause, listener_resume_cb, LISTENER_PAUSE_MS, 0);
+}
+
+/* The next connection; -EMFILE where it would take a descriptor that is to be left. */
+static int listener_accept(struct listener *l)
+{
+        int fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0); /* the lowest that is free, as the connection's will be */
+
+        if (fd < 0)
+                return -errno;
+        close(fd);
+        if (fd >= l->fd_max)
+                return -EMFILE;
+        fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        return fd < 0 ? -errno : fd;
+}
+
 static void listener_poll_cb(uv_poll_t *poll, int status, int events)
 {
         struct listener *l = poll->data;
         int fd, i;
 
         for (i = 0; i < LISTENER_ACCEPT_MAX && !uv_is_closing((uv_handle_t *)poll); ++i) {
-                fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                fd = listener_accept(l);
                 if (fd >= 0) {
                         l->on_connection(l->userdata, fd);
-                } else if (errno == EAGAIN) {
+                } else if (fd == -EAGAIN) {
                         return;
-                } else if (errno != ECONNABORTED && errno != EINTR) {
-                        log_warn("accept: %s: trying again in %d ms", strerror(errno), LISTENER_PAUSE_MS);
-                        uv_poll_stop(&l->poll);
-                        uv_timer_start(&l->pause, listener_resume_cb, LISTENER_PAUSE_MS, 0);
+                } else if (fd != -ECONNABORTED && fd != -EINTR) {
+                        listener_pause(l, -fd);
                         return;
                 }
         }
+}
+
+static int listener_fd_max(unsigned keep)
+{
+        struct rlimit files;
+
+        if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > INT_MAX)
+                return INT_MAX;
+        return (int)files.rlim_cur - (int)keep;
 }
 
 static void listener_free_cb(uv_handle_t *handle)
@@ -218,6 +259,7 @@ int listener_new(struct listener **ret_listener, const struct listener_options *
                 return listener_fail(ret_error, options->path, "listen", ENOMEM);
         }
         l->fd = -1;
+        l->fd_max = listener_fd_max(options->keep);
         l->on_connection = options->on_connection;
         l->userdata = options->userdata;
         uv_timer_init(options->loop, &l->pause);

@@ -514,6 +514,7 @@ class Daemon:
         self.config.write_text(json.dumps({"nodes": named, "stop": {"grace": int(1000 * SLOW)}, **sections}))
         self.clients = []
         self.process = None
+        self.before = []  # words before the command, for prlimit and its like
 
     def start(self, up=True):
         """
@@ -521,7 +522,7 @@ class Daemon:
         longest ttl first: nobody holds anything on them, so they are certified.
         """
         with open(self.log_file, "ab") as log:
-            self.process = spawn([REDLOCKD, "-c", self.config, "-s", self.path], stdout=log, stderr=log)
+            self.process = spawn([*self.before, REDLOCKD, "-c", self.config, "-s", self.path], stdout=log, stderr=log)
         eventually(self.accepts, what="redlockd accepts")
         if up:
             self.certify(self.nodes_n)

@@ -4,11 +4,14 @@ request, of a session and of its locks are in test_wire.py.)
 """
 
 import os
+import pathlib
+import re
+import select
 import sys
 
 import pytest
 
-from harness import RELAY, LineProcess, eventually
+from harness import RELAY, SLOW, LineProcess, eventually, let_pass
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 
@@ -106,3 +109,67 @@ def test_what_is_nested_up_to_the_limit_is_read(memory):
     error = client.ask(nested(2049))["error"]
     assert error["data"] == {"name": "PARSE", "what": "nesting", "limit": 2048}
     assert client.call("ping") == {}
+
+
+# --- descriptors ------------------------------------------------------------------------------------------------------
+
+
+def with_files(daemon, soft, hard=None):
+    daemon.before = ["prlimit", f"--nofile={soft}:{hard or soft}"]
+    return daemon
+
+
+def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(world):
+    daemon = with_files(world.daemon(start=False), 64, 300).start()
+    limits = pathlib.Path(f"/proc/{daemon.process.pid}/limits").read_text()
+    assert re.search(r"Max open files +300 +300 ", limits)
+
+
+def cpu_s(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def answers(clients):
+    """Those of them that have been answered."""
+    return [c for c in clients if select.select([c.socket], [], [], 0)[0]]
+
+
+def test_without_descriptors_clients_wait_and_are_taken_later(world):
+    daemon = with_files(world.daemon(start=False), 64).start()
+    first = daemon.client()
+    first.call("ping")
+    waiting = [daemon.client() for _ in range(150)]
+    for client in waiting:
+        client.send("ping")
+    eventually(lambda: "new clients wait" in daemon.log())
+    taken = eventually(lambda: answers(waiting))
+    spent = cpu_s(daemon.process.pid)
+    let_pass(first, 1000)
+    assert cpu_s(daemon.process.pid) - spent < 0.1 * SLOW  # it does not turn while it waits
+    while waiting:
+        taken = eventually(lambda: answers(waiting))
+        assert len(taken) < 60
+        for client in taken:
+            assert client.read()["result"] == {}
+            client.close()
+            waiting.remove(client)
+    assert daemon.log().count("accept: Too many open files") == 1
+    assert first.call("ping") == {}
+
+
+def test_clients_leave_descriptors_for_nodes_that_come_back(world, nodes3):
+    daemon = with_files(world.daemon(nodes3, start=False), 64).start()
+    first = daemon.client()
+    first.call("ping")
+    for _ in range(100):
+        daemon.client()
+    eventually(lambda: "new clients wait" in daemon.log())
+    for node in nodes3:
+        node.restart()
+    eventually(lambda: first.call("status")["nodesQuarantined"] == 3)
+    for node in first.call("nodes")["nodes"]:
+        first.call("certify", node=node["name"])
+    eventually(lambda: first.call("status")["nodesUp"] == 3)
+    daemon.config.write_text(daemon.config.read_text().replace('"nodes"', '"log": {"level": "debug"}, "nodes"'))
+    assert first.call("reload") == {}

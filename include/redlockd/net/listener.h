@@ -14,6 +14,7 @@ struct listener_options {
         const char *path;  /* its directory is made (0755) when it is missing */
         mode_t mode;       /* of the socket file */
         const char *group; /* its group; NULL: left as it is */
+        unsigned keep;     /* descriptors that are left to others: with fewer to be had, who connects waits */
         void *userdata;
         /* One accepted connection: non-blocking, close-on-exec, the callee's to close. */
         void (*on_connection)(void *userdata, int fd);
