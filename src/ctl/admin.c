@@ -91,7 +91,9 @@ static int admin_carry_out(const struct ctl *ctl, const struct admin_options *o,
         if (strcmp(method, "kill") == 0) {
                 params = admin_session(word);
                 if (!params) {
-                        fprintf(stderr, "redlockctl: not the number of a session: %s\n", word);
+                        fputs("redlockctl: not the number of a session: ", stderr);
+                        show_plain(stderr, word);
+                        fputc('\n', stderr);
                         return 1;
                 }
                 if (!o->yes && !admin_confirm("End the connection, and free all that it holds, of session ", word)) {

@@ -300,12 +300,34 @@ void show_table(const json_t *array, const char *const *columns, bool legend)
         json_array_foreach(array, i, row) show_row(&t, row);
 }
 
+/* jansson escapes all that steers a terminal but DEL, which stands in strings only. */
+static int show_ascii_cb(const char *bytes, size_t n, void *userdata)
+{
+        FILE *out = userdata;
+        size_t i;
+
+        for (i = 0; i < n; ++i) {
+                if (bytes[i] == 0x7f)
+                        fputs("\\u007f", out);
+                else
+                        fputc(bytes[i], out);
+        }
+        return 0;
+}
+
+void show_json_ascii(FILE *out, const json_t *value)
+{
+        json_dump_callback(value, show_ascii_cb, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+        fputc('\n', out);
+}
+
 void show_json(const json_t *value)
 {
-        /* JSON has no bare control characters but for DEL and U+0080..U+009F, which matter on a terminal only. */
-        size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0);
-
-        json_dumpf(value, stdout, flags);
+        if (isatty(STDOUT_FILENO)) {
+                show_json_ascii(stdout, value);
+                return;
+        }
+        json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
         fputc('\n', stdout);
 }
 

@@ -184,7 +184,9 @@ int view_call(const struct ctl *ctl, int argc, char **argv)
         if (o.words_n == 2) {
                 params = json_loads(o.words[1], JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
                 if (!params) {
-                        fprintf(stderr, "redlockctl: not JSON: %s\n", error.text);
+                        fputs("redlockctl: not JSON: ", stderr);
+                        show_plain(stderr, error.text);
+                        fputc('\n', stderr);
                         return 1;
                 }
         }
@@ -196,8 +198,7 @@ int view_call(const struct ctl *ctl, int argc, char **argv)
                 show_json(result);
         } else {
                 /* As it came: scripts read data.name from it. */
-                json_dumpf(json_object_get(message, "error"), stderr, JSON_COMPACT | JSON_ENSURE_ASCII);
-                fputc('\n', stderr);
+                show_json_ascii(stderr, json_object_get(message, "error"));
         }
         json_decref(message);
         return result ? 0 : 1;

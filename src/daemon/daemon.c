@@ -161,6 +161,7 @@ static void daemon_prepare_rules(struct daemon *d)
                 .retry_jitter_ms = c->lock.retry_jitter_ms,
                 .keys_max = c->limits.keys_per_request_max,
                 .key_bytes_max = c->limits.key_bytes_max,
+                .key_prefix = c->lock.key_prefix,
         };
 }
 

@@ -354,8 +354,10 @@ static void peer_on_end(void *userdata, const char *reason)
         struct wire_error error = { .name = ERROR_PARSE, .message = "unfinished line" };
 
         peer_enter(p);
-        if (!reason && line_unfinished(&p->lines))
+        if (!reason && line_unfinished(&p->lines)) {
                 peer_error(p, "null", &error);
+                reason = "it ended within a line";
+        }
         peer_end(p, reason);
         peer_leave(p);
 }

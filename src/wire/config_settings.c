@@ -146,6 +146,16 @@ static int read_string(const struct slot *slot, const json_t *value)
         return 1;
 }
 
+/* Keys of clients may not stand among the broker's own. */
+static int read_prefix(const struct slot *slot, const json_t *value)
+{
+        const char *prefix = json_string_value(value);
+
+        if (prefix && strncmp(prefix, REQUEST_OWN_PREFIX, strlen(REQUEST_OWN_PREFIX)) == 0)
+                return slot_refuse(slot, "must not begin with " REQUEST_OWN_PREFIX ", which is the broker's own");
+        return read_string(slot, value);
+}
+
 static int read_string_or_null(const struct slot *slot, const json_t *value)
 {
         char **kept = slot->field;
@@ -254,7 +264,7 @@ static const struct setting settings[] = {
         { "lock", "retryDelay", read_u64, FIELD(lock.retry_delay_ms), 0, REQUEST_DELAY_MAX_MS },
         { "lock", "retryJitter", read_u64, FIELD(lock.retry_jitter_ms), 0, REQUEST_DELAY_MAX_MS },
         { "lock", "tenure", read_u64, FIELD(lock.tenure_ms), 0, TENURE_MAX_MS },
-        { "lock", "keyPrefix", read_string, FIELD(lock.key_prefix), 0, KEY_PREFIX_MAX },
+        { "lock", "keyPrefix", read_prefix, FIELD(lock.key_prefix), 0, KEY_PREFIX_MAX },
         { "listen", "socket", read_string, FIELD(listen.socket), 1, SOCKET_MAX },
         { "listen", "mode", read_mode, FIELD(listen.mode), 0, 0 },
         { "listen", "group", read_string_or_null, FIELD(listen.group), 1, GROUP_MAX },
@@ -397,7 +407,7 @@ static bool setting_same(const struct setting *setting, const struct config *a, 
                 return *(const bool *)x == *(const bool *)y;
         if (setting->read == read_mode)
                 return *(const mode_t *)x == *(const mode_t *)y;
-        assert(setting->read == read_string || setting->read == read_string_or_null);
+        assert(setting->read == read_string || setting->read == read_string_or_null || setting->read == read_prefix);
         s = *(char *const *)x;
         t = *(char *const *)y;
         return s && t ? strcmp(s, t) == 0 : s == t;

@@ -95,6 +95,18 @@ static bool params_range(struct params *p, const char *name, const json_t *value
         return true;
 }
 
+/* On a node it would stand among the keys by which brokers know nodes. */
+static bool params_is_own(const struct params *p, struct text key)
+{
+        const char *own = REQUEST_OWN_PREFIX, *c;
+
+        for (c = p->rules->key_prefix ? p->rules->key_prefix : ""; *c && *own && *c == *own; ++c)
+                ++own;
+        if (*c && *own)
+                return false;
+        return key.len >= strlen(own) && memcmp(key.data, own, strlen(own)) == 0;
+}
+
 /* One key; false: the error is set. */
 static bool params_key(struct params *p, const char *path, const json_t *value, struct text *ret_key)
 {
@@ -106,6 +118,10 @@ static bool params_key(struct params *p, const char *path, const json_t *value, 
         }
         if (key.len > p->rules->key_bytes_max) {
                 params_over_limit(p, "maxKeyBytes", p->rules->key_bytes_max);
+                return false;
+        }
+        if (params_is_own(p, key)) {
+                params_refuse(p, path, "what begins with " REQUEST_OWN_PREFIX " is the broker's own");
                 return false;
         }
         *ret_key = key;

@@ -3,15 +3,17 @@ Limits and fairness: at each limit and one past it, without descriptors, and wha
 request, of a session and of its locks are in test_wire.py.)
 """
 
+import json
 import os
 import pathlib
 import re
 import select
+import subprocess
 import sys
 
 import pytest
 
-from harness import RELAY, SLOW, LineProcess, eventually, let_pass
+from harness import RELAY, SLOW, LineProcess, eventually, let_pass, now_ms
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 
@@ -173,3 +175,55 @@ def test_clients_leave_descriptors_for_nodes_that_come_back(world, nodes3):
     eventually(lambda: first.call("status")["nodesUp"] == 3)
     daemon.config.write_text(daemon.config.read_text().replace('"nodes"', '"log": {"level": "debug"}, "nodes"'))
     assert first.call("reload") == {}
+
+
+# --- fairness ---------------------------------------------------------------------------------------------------------
+
+FLOOD = """
+import socket, sys, threading
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+line, n = sys.argv[2].encode() + b"\\n", int(sys.argv[3])
+def drain():
+    answered = 0
+    while answered < n:
+        answered += s.recv(1 << 20).count(b"\\n")
+thread = threading.Thread(target=drain)
+thread.start()
+print("begins", flush=True)
+s.sendall(line * n)
+thread.join()
+"""
+
+KEYS_OF_512 = json.dumps([f"{i:0512}" for i in range(64)])
+
+
+@pytest.mark.parametrize(
+    "line, n",
+    [
+        ('{"id":1,"method":"ping"}', 100000),
+        ("nonsense", 100000),
+        ('{"id":1,"method":"add","params":{"keys":"x","wait":0}}', 100000),
+        ('{"id":1,"method":"free","params":{"keys":"x"}}', 100000),
+        ('{"id":1,"method":"status"}', 30000),
+        ('{"id":1,"method":"list"}', 2000),
+        ('{"id":1,"method":"add","params":{"keys":%s,"wait":0}}' % KEYS_OF_512, 1500),
+        ("[" * 60000, 2000),
+    ],
+    ids=["ping", "garbage", "add", "free", "status", "list", "64-keys", "deep"],
+)
+def test_who_floods_delays_others_by_milliseconds(world, memory, line, n):
+    client = memory.client()
+    client.add([f"k{i}" for i in range(64)], ttl=60000)
+    flood = world.spawn([sys.executable, "-I", "-S", "-c", FLOOD, memory.path, line, str(n)], stdout=subprocess.PIPE)
+    assert flood.stdout.readline() == b"begins\n"
+    delays = []
+    while flood.poll() is None:
+        began = now_ms()
+        client.call("ping")
+        delays.append(now_ms() - began)
+    assert flood.returncode == 0 and len(delays) > 10
+    delays.sort()
+    median, most = delays[len(delays) // 2], delays[int(len(delays) * 0.95)]
+    print(f"{len(delays)} pings: median {median:.2f} ms, 95 % within {most:.2f} ms, all within {delays[-1]:.2f} ms")
+    assert median < 5 * SLOW and most < 20 * SLOW

@@ -390,6 +390,14 @@ START_TEST(strings_have_their_lengths)
 }
 END_TEST
 
+START_TEST(the_prefix_of_keys_is_not_the_brokers_own)
+{
+        check_errors("{\"lock\":{\"keyPrefix\":\"redlockd:\"}}",
+                     "f:1:10: lock.keyPrefix: must not begin with redlockd:, which is the broker's own\n");
+        accept("{\"lock\":{\"keyPrefix\":\"redlockd\"}}");
+}
+END_TEST
+
 START_TEST(release_on_is_one_of_two_words)
 {
         static const char *const bad[] = { "\"Exit\"", "\"\"",       "\"exit\\u0000\"",     "null", "true", "5",
@@ -470,5 +478,5 @@ UNIT_MAIN("config", the_file_that_is_installed_changes_nothing, metrics_are_list
           all_errors_are_told_in_their_order, a_name_given_twice_is_an_error,
           names_are_shown_without_control_characters, a_long_name_is_cut, the_whole_is_an_object,
           numbers_have_their_ranges, values_have_their_types, a_number_that_no_integer_holds_is_refused_at_its_place,
-          strings_have_their_lengths, release_on_is_one_of_two_words, bounds_are_in_order,
-          a_bound_that_was_refused_is_not_compared, without_memory_nothing_is_left)
+          the_prefix_of_keys_is_not_the_brokers_own, strings_have_their_lengths, release_on_is_one_of_two_words,
+          bounds_are_in_order, a_bound_that_was_refused_is_not_compared, without_memory_nothing_is_left)

@@ -27,8 +27,11 @@ bool show_colour(void);
 #define SHOW_DURATION_MAX 32
 void show_duration(json_int_t ms, char ret_text[SHOW_DURATION_MAX]);
 
-/* JSON on one line of stdout, as it came. */
+/* JSON on one line of stdout, as it came; on a terminal in ASCII. */
 void show_json(const json_t *value);
+
+/* JSON on one line, in ASCII without control characters. */
+void show_json_ascii(FILE *out, const json_t *value);
 
 /* `redlockctl: message (NAME)` on stderr, and the holder where it is told; `error` is the member of a reply. */
 void show_error(const json_t *error);

@@ -16,12 +16,14 @@ struct request_rules {
         uint64_t retry_jitter_ms;
         uint32_t keys_max;
         uint32_t key_bytes_max;
+        const char *key_prefix; /* what stands before each key on a node; NULL: nothing */
 };
 
-#define REQUEST_RETRY_COUNT_MAX 1000000000 /* retryCount; -1 has no end */
-#define REQUEST_DELAY_MAX_MS    86400000   /* retryDelay, retryJitter: a day */
-#define REQUEST_WAIT_MAX_MS     2592000000 /* wait: 30 days */
-#define REQUEST_ID_BYTES_MAX    256        /* of an id's JSON text */
+#define REQUEST_RETRY_COUNT_MAX 1000000000  /* retryCount; -1 has no end */
+#define REQUEST_DELAY_MAX_MS    86400000    /* retryDelay, retryJitter: a day */
+#define REQUEST_WAIT_MAX_MS     2592000000  /* wait: 30 days */
+#define REQUEST_OWN_PREFIX      "redlockd:" /* keys of the broker's own, on the nodes */
+#define REQUEST_ID_BYTES_MAX    256         /* of an id's JSON text */
 
 /* Which ends of its peer end a session, beside reset and the daemon's own reasons. */
 enum release_on {
