@@ -53,6 +53,19 @@ static int buffer_reserve(struct buffer *b, size_t n)
         return 0;
 }
 
+char *buffer_room(struct buffer *b, size_t n)
+{
+        if (n > b->max - buffer_len(b) || buffer_reserve(b, n) < 0)
+                return NULL;
+        return b->data + b->end;
+}
+
+void buffer_commit(struct buffer *b, size_t n)
+{
+        assert(n <= b->size - b->end);
+        b->end += n;
+}
+
 int buffer_append(struct buffer *b, const void *bytes, size_t n)
 {
         int r;

@@ -157,7 +157,8 @@ uint64_t hash_text(const struct hash_seed *seed, struct text text)
 
 uint64_t hash_u64(const struct hash_seed *seed, uint64_t a, uint64_t b)
 {
-        uint64_t words[2] = { a, b };
+        uint64_t x = (a ^ seed->k0) * 0x9e3779b97f4a7c15;
 
-        return hash_text(seed, (struct text){ (const char *)words, sizeof(words) });
+        x = ((x ^ x >> 32) + (b ^ seed->k1)) * 0xd6e8feb86659fd93;
+        return x ^ x >> 32;
 }

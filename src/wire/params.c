@@ -12,7 +12,6 @@
 #include <stdio.h>
 
 #define EXACT_REAL_MAX 9007199254740991.0 /* 2^53 - 1: no other integer is rounded to one up to here */
-#define HOLD_MAX_MS    86400000           /* of maxHold and lockDelay: a day */
 
 struct params {
         struct wire_request *out;
@@ -241,7 +240,7 @@ static int read_max_hold(struct params *p, const char *name, const json_t *value
 {
         int64_t number;
 
-        if (params_range(p, name, value, 0, HOLD_MAX_MS, &number))
+        if (params_range(p, name, value, 0, PARAMS_HOLD_MAX_MS, &number))
                 p->out->request.max_hold_ms = (uint64_t)number;
         return 0;
 }
@@ -250,7 +249,7 @@ static int read_lock_delay(struct params *p, const char *name, const json_t *val
 {
         int64_t number;
 
-        if (params_range(p, name, value, 0, HOLD_MAX_MS, &number))
+        if (params_range(p, name, value, 0, PARAMS_HOLD_MAX_MS, &number))
                 p->out->request.lock_delay_ms = (uint64_t)number;
         return 0;
 }
@@ -396,6 +395,14 @@ static const struct param *params_find(enum method method, const char *name)
         return NULL;
 }
 
+void params_settle_budget(struct request *request, bool retry_count_given)
+{
+        if (request->wait_ms == 0)
+                request->retry_count = 0;
+        else if (request->wait_ms != WAIT_NONE && !retry_count_given)
+                request->retry_count = RETRY_FOR_EVER;
+}
+
 /* What follows from several members together, and from those that are not there. */
 static int params_complete(struct params *p)
 {
@@ -412,11 +419,18 @@ static int params_complete(struct params *p)
                 return params_refuse(p, "session", "is missing");
         if (request->method == METHOD_CERTIFY && !p->out->node_name.data)
                 return params_refuse(p, "node", "is missing");
-        if (request->wait_ms == 0)
-                request->retry_count = 0;
-        else if (request->wait_ms != WAIT_NONE && !p->retry_count_given)
-                request->retry_count = RETRY_FOR_EVER;
+        params_settle_budget(request, p->retry_count_given);
         return 0;
+}
+
+void params_defaults(struct request *request, const struct request_rules *rules)
+{
+        request->ttl_ms = rules->ttl_ms;
+        request->retry_count = rules->retry_count;
+        request->retry_delay_ms = rules->retry_delay_ms;
+        request->retry_jitter_ms = rules->retry_jitter_ms;
+        request->wait_ms = WAIT_NONE;
+        request->events = NOTICE_DEFAULT;
 }
 
 int params_read(struct wire_request *out, const struct request_rules *rules, bool wide, const json_t *params)

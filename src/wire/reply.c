@@ -1,11 +1,12 @@
 /*
  * Replies and notices as lines of JSON. The value of `result`, `error` or `params` is built first, then the whole line
- * in a buffer of its own, and only a complete line is appended.
+ * in a buffer of its own, and only a complete line is appended. What is said most often is printed by quick_print.c.
  */
 #include "redlockd/wire/reply.h"
 
 #include "redlockd/base/mem.h"
 #include "redlockd/wire/codec.h"
+#include "redlockd/wire/quick.h"
 #include "redlockd/wire/views.h"
 
 #include <assert.h>
@@ -394,6 +395,15 @@ static json_t *reply_error(const struct reply_context *context, const struct rep
 }
 
 int reply_print(struct buffer *out, const struct reply_context *context, const char *id, const struct reply *reply)
+{
+        int r = quick_print(out, context, id, reply);
+
+        if (r == 0)
+                return reply_print_long(out, context, id, reply);
+        return r < 0 ? r : 0;
+}
+
+int reply_print_long(struct buffer *out, const struct reply_context *context, const char *id, const struct reply *reply)
 {
         codec_use();
         if (reply->error != ERROR_NONE)

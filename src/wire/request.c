@@ -1,13 +1,14 @@
 /*
  * One line as a JSON-RPC request: first the document, then the id, so that every later error can name it, then the
  * other members of the envelope; params.c reads the rest. All that is read stays in the document, which lives as long
- * as the request.
+ * as the request. Most lines do not come that far: quick_read.c takes what is plain.
  */
 #include "redlockd/wire/request.h"
 
 #include "redlockd/base/mem.h"
 #include "redlockd/wire/codec.h"
 #include "redlockd/wire/params.h"
+#include "redlockd/wire/quick.h"
 
 #include <errno.h>
 
@@ -120,16 +121,6 @@ static void request_method(struct wire_request *r)
         wire_error_set(&r->error, ERROR_METHOD_NOT_FOUND, "", "There is no method \"%.*s\".", (int)name.len, name.data);
 }
 
-static void request_defaults(struct request *request, const struct request_rules *rules)
-{
-        request->ttl_ms = rules->ttl_ms;
-        request->retry_count = rules->retry_count;
-        request->retry_delay_ms = rules->retry_delay_ms;
-        request->retry_jitter_ms = rules->retry_jitter_ms;
-        request->wait_ms = WAIT_NONE;
-        request->events = NOTICE_DEFAULT;
-}
-
 /* Returns 0, also with an error set, or -ENOMEM. */
 static int request_read(struct wire_request *r, struct text line, const struct request_rules *rules)
 {
@@ -158,8 +149,18 @@ static int request_read(struct wire_request *r, struct text line, const struct r
         request_method(r);
         if (r->error.name != ERROR_NONE)
                 return 0;
-        request_defaults(&r->request, rules);
+        params_defaults(&r->request, rules);
         return params_read(r, rules, wide, json_object_get(r->document, "params"));
+}
+
+static int request_finish(struct wire_request *r, int result, struct wire_request *ret_request)
+{
+        if (result < 0) {
+                wire_request_deinit(r);
+                return result;
+        }
+        *ret_request = *r;
+        return 0;
 }
 
 int wire_request_parse(struct text line, const struct request_rules *rules, struct wire_request *ret_request)
@@ -167,13 +168,17 @@ int wire_request_parse(struct text line, const struct request_rules *rules, stru
         struct wire_request r = { .id = id_null };
         int result;
 
-        result = request_read(&r, line, rules);
-        if (result < 0) {
-                wire_request_deinit(&r);
-                return result;
-        }
-        *ret_request = r;
-        return 0;
+        result = quick_read(&r, line, rules);
+        if (result == 0)
+                result = request_read(&r, line, rules);
+        return request_finish(&r, result, ret_request);
+}
+
+int wire_request_parse_long(struct text line, const struct request_rules *rules, struct wire_request *ret_request)
+{
+        struct wire_request r = { .id = id_null };
+
+        return request_finish(&r, request_read(&r, line, rules), ret_request);
 }
 
 void wire_request_deinit(struct wire_request *r)

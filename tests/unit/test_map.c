@@ -142,14 +142,24 @@ START_TEST(the_hash_is_siphash_1_3)
 }
 END_TEST
 
-START_TEST(two_numbers_hash_as_their_bytes)
+/* Numbers that follow each other, or differ in any one place, fill the buckets evenly; the seed moves them all. */
+START_TEST(two_numbers_are_spread)
 {
-        struct hash_seed seed = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
+        struct hash_seed seed = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 }, other = { 1, 2 };
+        unsigned counts[64] = { 0 }, moved = 0;
 
-        ck_assert_uint_eq(hash_u64(&seed, 0x0706050403020100, 0x0f0e0d0c0b0a0908), 0xcc4fdd1a7d908b66);
+        for (uint64_t a = 0; a < 64; ++a) {
+                for (uint64_t b = 0; b < 64; ++b) {
+                        ++counts[hash_u64(&seed, a << (a % 40), b << (b % 40)) % 64];
+                        moved += hash_u64(&seed, a, b) % 64 != hash_u64(&other, a, b) % 64;
+                }
+        }
+        for (int i = 0; i < 64; ++i)
+                ck_assert_uint_lt(counts[i], 128);
+        ck_assert_uint_gt(moved, 3900);
 }
 END_TEST
 
 UNIT_MAIN("map", what_is_linked_is_found_until_it_is_unlinked, links_of_one_bucket_keep_their_hashes_apart,
           a_walk_meets_each_link_once, it_grows_with_what_it_holds, without_memory_to_grow_it_still_takes_links,
-          the_hash_is_siphash_1_3, two_numbers_hash_as_their_bytes)
+          the_hash_is_siphash_1_3, two_numbers_are_spread)

@@ -27,5 +27,12 @@ const char *buffer_data(const struct buffer *b);
 /* Appends n bytes. Returns 0, -ENOBUFS past the maximum or -ENOMEM; on failure nothing was appended. */
 int buffer_append(struct buffer *b, const void *bytes, size_t n);
 
+/*
+ * For who writes in place: at least n bytes behind what is held (n > 0), of which buffer_commit() appends as many as
+ * were written. NULL past the maximum, or without memory.
+ */
+char *buffer_room(struct buffer *b, size_t n);
+void buffer_commit(struct buffer *b, size_t n);
+
 /* Drops n bytes (at most buffer_len) from the front; an emptied buffer that grew large gives its memory back. */
 void buffer_consume(struct buffer *b, size_t n);

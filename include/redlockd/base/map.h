@@ -50,6 +50,8 @@ struct hash_seed {
 };
 
 uint64_t hash_text(const struct hash_seed *seed, struct text text);
+
+/* Of two numbers that no client can choose: cheap, and no secret of the seed's is in it. */
 uint64_t hash_u64(const struct hash_seed *seed, uint64_t a, uint64_t b);
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

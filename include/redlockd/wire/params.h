@@ -14,6 +14,14 @@
  */
 int params_read(struct wire_request *out, const struct request_rules *rules, bool wide, const json_t *params);
 
+#define PARAMS_HOLD_MAX_MS 86400000 /* of maxHold and lockDelay: a day */
+
+/* What a request is before its params are read. */
+void params_defaults(struct request *request, const struct request_rules *rules);
+
+/* What `wait` makes of a retryCount, or of its absence. */
+void params_settle_budget(struct request *request, bool retry_count_given);
+
 /* An integer, also one that was read as a real. */
 bool params_integer(const json_t *value, bool wide, int64_t *ret_number);
 

@@ -51,12 +51,12 @@ struct wire_error {
 };
 
 struct wire_request {
-        struct request
-                request;       /* session and id are left 0 for the caller to set; borrows from `document` and `keys` */
-        bool notification;     /* not to be answered */
-        const char *id;        /* JSON text of the id: `17`, `"abc"`; "null" where there is none that can be read */
-        const char *cancel_id; /* cancel: JSON text of the id that is meant, else NULL */
-        struct text node_name; /* certify: request.node is left 0 for the caller to set */
+        struct request request; /* session and id are left 0 for the caller to set; borrows from the line, `document`
+                                   and `keys` */
+        bool notification;      /* not to be answered */
+        const char *id;         /* JSON text of the id: `17`, `"abc"`; "null" where there is none that can be read */
+        const char *cancel_id;  /* cancel: JSON text of the id that is meant, else NULL */
+        struct text node_name;  /* certify: request.node is left 0 for the caller to set */
         enum release_on release_on; /* hello */
         struct wire_error error;
         /* private: */
@@ -68,7 +68,8 @@ struct wire_request {
 
 /*
  * Returns 0 (look at ret_request->error) or -ENOMEM. After 0 give `ret_request` to wire_request_deinit() when it was
- * carried out. A notification with an error other than PARSE and INVALID_REQUEST is still a notification.
+ * carried out; the line must stay until then. A notification with an error other than PARSE and INVALID_REQUEST is
+ * still a notification.
  */
 int wire_request_parse(struct text line, const struct request_rules *rules, struct wire_request *ret_request);
 
