@@ -447,6 +447,8 @@ int params_read(struct wire_request *out, const struct request_rules *rules, boo
         json_object_foreach((json_t *)(uintptr_t)params, name, value)
         {
                 param = params_find(out->request.method, name);
+                if (!name[0])
+                        return params_refuse(&p, "params", "there is a member without a name");
                 if (!param)
                         return params_refuse(&p, name, "is not a parameter of %s", method_name(out->request.method));
                 r = param->read(&p, name, value);

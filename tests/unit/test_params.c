@@ -29,6 +29,7 @@ START_TEST(a_member_of_another_method_is_unknown)
         check_params("locks", "{\"keys\":[\"a\"]}", "keys");
         check_params("cancel", "{\"id\":1,\"name\":\"a\"}", "name");
         check_params("hello", "{\"events\":[\"lost\"]}", "events");
+        check_params("ping", "{\"\":1}", "params"); /* a path of "" would say nothing */
 }
 END_TEST
 
