@@ -280,6 +280,7 @@ static void redis_on_hello(struct redis *r, const struct redis_owed *owed, const
         else
                 k = redis_hello_take(&r->facts, owed, value, r->options.address, reason);
         if (k < 0) {
+                redis_hello_hide(reason, r->options.address);
                 redis_give_up(r, reason);
                 return;
         }
@@ -301,6 +302,7 @@ static void redis_read_error(struct redis *r, const struct redis_owed *owed, con
                 r->facts.scripts[owed->command].by_text = true;
                 *ret_answer = (struct answer){ .verdict = ANSWER_AGAIN };
         } else {
+                redis_hello_hide(ret_words, r->options.address);
                 *ret_answer = (struct answer){ .verdict = ANSWER_ERROR, .error = ret_words };
         }
 }

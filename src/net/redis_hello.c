@@ -138,6 +138,12 @@ void redis_hello_words(char *ret_words, size_t size, struct text words)
         ret_words[i] = '\0';
 }
 
+void redis_hello_hide(char words[NODE_REASON_MAX], const struct address *address)
+{
+        if (address->password && strstr(words, address->password))
+                snprintf(words, NODE_REASON_MAX, "refused");
+}
+
 void redis_hello_words_of_error(char ret_words[NODE_REASON_MAX], struct text words, const struct address *auth)
 {
         size_t n;
@@ -148,8 +154,7 @@ void redis_hello_words_of_error(char ret_words[NODE_REASON_MAX], struct text wor
         for (n = strcspn(ret_words, "'`\""); n > 0 && ret_words[n - 1] == ' '; --n)
                 continue;
         ret_words[n] = '\0';
-        if (auth->password && strstr(ret_words, auth->password))
-                snprintf(ret_words, NODE_REASON_MAX, "refused");
+        redis_hello_hide(ret_words, auth);
 }
 
 static int hello_refused(enum redis_owed_kind kind, struct text words, const struct address *address,
@@ -158,6 +163,7 @@ static int hello_refused(enum redis_owed_kind kind, struct text words, const str
         char line[NODE_REASON_MAX];
 
         redis_hello_words_of_error(line, words, kind == REDIS_OWED_AUTH ? address : NULL);
+        redis_hello_hide(line, address);
         snprintf(ret_reason, NODE_REASON_MAX, "%s: %.*s", hello_names[kind], NODE_REASON_MAX / 2, line);
         return -EPROTO;
 }

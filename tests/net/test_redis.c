@@ -93,6 +93,11 @@ START_TEST(a_password_is_never_in_a_reason)
         check_refused("AUTH", "-ERR unknown command `AUTH`, with args beginning with: `alice`, `s3cret`, \r\n",
                       "down AUTH: ERR unknown command");
         check_refused("AUTH", "-ERR what is this s3cret\r\n", "down AUTH: refused");
+        /* one answer too many before it, and the error to AUTH is taken for another one's */
+        check_refused("SELECT", "-ERR unknown command 'AUTH', with args beginning with: 'alice' 's3cret' \r\n",
+                      "down SELECT: refused");
+        check_refused("PING", "-ERR unknown command 'AUTH', with args beginning with: 'alice' 's3cret' \r\n",
+                      "down refused");
 }
 END_TEST
 
