@@ -744,12 +744,27 @@ static void world_node_event(struct world *w, unsigned host, unsigned node, enum
         world_post(w, host, &ev);
 }
 
+struct found {
+        struct parcel *parcel;
+        size_t at; /* in the heap */
+};
+
+static int found_compare(const void *one, const void *other)
+{
+        const struct found *a = one, *b = other;
+
+        if (a->parcel->command.round != b->parcel->command.round)
+                return a->parcel->command.round < b->parcel->command.round ? -1 : 1;
+        return a->at < b->at ? -1 : 1;
+}
+
 /* Takes what is on its way in one connection out of the heap and the inbox; in the order it was sent. */
 static struct parcel *world_take_parcels(struct world *w, unsigned host, unsigned node)
 {
         struct sim_node *n = world_node(w, node);
         struct parcel *taken = NULL, **last = &taken, **at, *p;
-        size_t i, kept = 0;
+        size_t i, kept = 0, found_n = 0;
+        struct found *found;
 
         for (at = &n->inbox_first; (p = *at);) {
                 if (p->host != host || p->node != node) {
@@ -762,17 +777,22 @@ static struct parcel *world_take_parcels(struct world *w, unsigned host, unsigne
                 last = &p->next;
         }
         n->inbox_last = at;
+        found = malloc((w->parcels_n + 1) * sizeof(*found));
         for (i = 0; i < w->parcels_n; ++i) {
                 p = w->parcels[i];
-                if (p->host != host || p->node != node) {
+                if (p->host != host || p->node != node)
                         w->parcels[kept++] = p;
-                        continue;
-                }
-                for (at = &taken; *at && (*at)->command.round <= p->command.round; at = &(*at)->next)
-                        ;
-                p->next = *at;
-                *at = p;
+                else
+                        found[found_n++] = (struct found){ p, i };
         }
+        qsort(found, found_n, sizeof(*found), found_compare);
+        for (i = 0, at = &taken; i < found_n; ++i) {
+                while (*at && (*at)->command.round <= found[i].parcel->command.round)
+                        at = &(*at)->next;
+                found[i].parcel->next = *at;
+                *at = found[i].parcel;
+        }
+        free(found);
         w->parcels_n = kept;
         for (i = kept; i-- > 0;)
                 parcels_sift_down(w, i);
