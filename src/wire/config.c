@@ -36,6 +36,17 @@ enum top {
 
 #define TOP_N (sizeof(top_names) / sizeof(top_names[0]))
 
+/* Names are shown as they stand in the file: control characters (C0, DEL, C1) would move cursors and forge lines. */
+static void config_tame(char *line)
+{
+        for (; *line; ++line) {
+                if ((unsigned char)*line < ' ' || *line == 0x7f)
+                        *line = '?';
+                else if ((unsigned char)line[0] == 0xc2 && (unsigned char)line[1] < 0xa0)
+                        line[0] = line[1] = '?';
+        }
+}
+
 void config_complain(struct config_reading *rd, size_t at, const char *path, const char *format, ...)
 {
         char line[ERROR_LINE_MAX], place[32] = "", why[256];
@@ -52,6 +63,7 @@ void config_complain(struct config_reading *rd, size_t at, const char *path, con
         va_end(args);
         snprintf(line, sizeof(line), "%s:%s %s%s%s", rd->name, place, path, *path ? ": " : "", why);
         codec_repair(line, strlen(line));
+        config_tame(line);
         rd->report(rd->userdata, line);
 }
 

@@ -248,6 +248,10 @@ END_TEST
 START_TEST(names_are_shown_without_control_characters)
 {
         check_errors("{\"a\\u001b[31m\\u007f\":1}", "f:1:2: a?[31m?: unknown name\n");
+        check_errors("{\"a\\u009b31m\":1}", "f:1:2: a??31m: unknown name\n");
+        check_errors(
+                "{\"access\":{\"rules\":[{\"keys\":\"a\",\"users\":[\"no\\u001b[2J\\u007fbody\"],\"allow\":true}]}}",
+                "f:1:42: access.rules[0].users[0]: there is no user \"no?[2J?body\"\n");
 }
 END_TEST
 
