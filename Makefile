@@ -1,6 +1,6 @@
 # redlockd. `make help` lists the targets; V=1 shows the commands.
 #
-# Variants have their own folder under build/: SAN=asan, SAN=ubsan; another compiler: make CC=clang BUILD=build/clang.
+# Variants have their own folder under build/: SAN=asan, SAN=ubsan, SAN=fuzz; another compiler: make CC=clang BUILD=build/clang.
 
 ifeq ($(origin CC),default)
 CC      := gcc
@@ -21,6 +21,8 @@ WARNINGS := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-proto
 FLAGS    := -std=gnu11 -D_GNU_SOURCE -DREDLOCKD_VERSION='"$(VERSION)"' -Iinclude -Itests $(WARNINGS) -fno-strict-aliasing \
             -fstack-protector-strong
 SAN_asan  := -fsanitize=address -fno-omit-frame-pointer
+# What a fuzzer needs to see, and both sanitizers: only with clang, see `fuzz`.
+SAN_fuzz := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SAN_ubsan := -fsanitize=undefined -fno-sanitize-recover=all
 FLAGS    += $(SAN_$(SAN))
 
@@ -76,6 +78,11 @@ $$(BUILD)/tests/$(1)/%: $$(BUILD)/tests/obj/$(1)/%.o $$(call helpers,$(1)) $$(TE
 	$$(call say,LD) $$(CC) $$(FLAGS) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(LIBS_daemon) $$(CHECK_LIBS)
 endef
 $(foreach kind,unit sim net,$(eval $(call test_rule,$(kind))))
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/obj/fuzz/fuzz_%.o $(filter-out %/story.o,$(call helpers,sim)) $(TEST_ARCHIVES)
+	@mkdir -p $(@D)
+	$(call say,LD) $(CC) $(FLAGS) -fsanitize=fuzzer $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_daemon)
 .SECONDARY:
 
 run_tests = @set -e; for t in $(1); do $$t; done
@@ -118,6 +125,16 @@ check-e2e: all ## real redis-servers, the real daemon, its clients and their dea
 
 soak: all ## SECONDS=n (60) of sessions good and bad on nodes that are stopped and killed: memory, descriptors, latency, exclusion
 	@REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/soak/soak.py $(or $(SECONDS),60) $(SEED)
+
+fuzzers: $(FUZZ)
+
+fuzz: ## each of tests/fuzz for SECONDS=n (60) with ASan and UBSan, its committed inputs first; TARGET=name picks one
+	@$(MAKE) --no-print-directory CC=clang SAN=fuzz fuzzers
+	@tests/fuzz/run.sh build/fuzz $(or $(SECONDS),60) $(TARGET)
+
+check-fuzz: ## the same for a few seconds
+	@$(MAKE) --no-print-directory CC=clang SAN=fuzz fuzzers
+	@tests/fuzz/run.sh build/fuzz 5 $(TARGET)
 
 check-package: ## what install, uninstall, dist and deb make: nothing overwritten, nothing left, the same bytes each time
 	@tests/deps.sh package
@@ -165,4 +182,4 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 -include $(shell find $(BUILD) -name '*.d' -path '*obj*' 2>/dev/null)
-.PHONY: all bench bench-check soak check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model
+.PHONY: all bench bench-check soak fuzz fuzzers check-fuzz check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model
