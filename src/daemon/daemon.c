@@ -25,8 +25,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -189,23 +191,48 @@ static void daemon_prepare_context(struct daemon *d)
         };
 }
 
+static void daemon_high_cb(uv_poll_t *poll, int status, int events)
+{
+}
+
 /*
  * Each client costs a descriptor, two where its process is watched; and the soft limit is 1024 for the sake of
  * select(2), which is not used here.
  */
-static void daemon_raise_files(const struct config *config)
+static uint64_t daemon_raise_files(const struct config *config)
 {
         struct rlimit files;
         bool exits = config->release_on == RELEASE_ON_EXIT;
         uint64_t needed = (exits ? 2ull : 1ull) * config->limits.sessions_max + 2ull * NODES_MAX + 32;
 
         if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-                return;
+                return 0;
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
         if (files.rlim_max < needed)
                 log_warn("only %llu descriptors for limits.maxSessions %u%s", (unsigned long long)files.rlim_max,
                          config->limits.sessions_max, exits ? " (two each with releaseOn \"exit\")" : "");
+        return files.rlim_max < needed ? files.rlim_max : needed;
+}
+
+/*
+ * Where libuv has no memory to let its table of descriptors grow it ends the program. The table grows with the highest
+ * one: so it grows now, by one that is as high as any will be, and not when clients are there.
+ */
+static void daemon_grow_table(struct daemon *d, uint64_t files_n)
+{
+        int low, high;
+
+        low = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        high = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, (int)files_n - 1);
+        if (high >= 0 && uv_poll_init(&d->loop, &d->high, high) == 0) {
+                uv_poll_start(&d->high, UV_READABLE, daemon_high_cb);
+                uv_close((uv_handle_t *)&d->high, NULL);
+        }
+        if (high >= 0)
+                close(high);
+        if (low >= 0)
+                close(low);
 }
 
 /* Else every single client would be refused later. */
@@ -330,7 +357,7 @@ static int daemon_start(struct daemon *d)
         bool activated;
         int r;
 
-        daemon_raise_files(d->config);
+        daemon_grow_table(d, daemon_raise_files(d->config));
         r = service_init(d);
         activated = d->service.activation.clients >= 0;
         if (r >= 0)

@@ -194,6 +194,8 @@ static void nodes_find_members(const struct config *config, char ret_members[RED
         redis_members(names, config->nodes_n, ret_members);
 }
 
+static void nodes_close_one(struct daemon *d, unsigned node);
+
 /* Takes the node over; it is a member from now on. 0 or -ENOMEM, and then it is nobody's. */
 static int nodes_add(struct daemon *d, unsigned number, struct config_node own)
 {
@@ -206,11 +208,15 @@ static int nodes_add(struct daemon *d, unsigned number, struct config_node own)
                 r = memory_new(&d->nodes.memory);
         else
                 r = nodes_new_redis(d, number);
-        if (r < 0) {
+        if (r < 0 && n->open_n == 0) {
                 config_node_deinit(&n->own);
                 return r;
         }
         nodes_move(n, PLACE_MEMBER);
+        if (r < 0) { /* half of it was made */
+                nodes_close_one(d, number);
+                return r;
+        }
         d->nodes.shown[number] = (struct reply_node){ .name = n->own.name, .url = n->own.address.shown };
         if (number >= d->nodes.n)
                 d->nodes.n = number + 1;

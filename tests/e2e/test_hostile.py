@@ -94,7 +94,7 @@ def test_who_does_not_read_costs_its_limit_and_is_told_of_once(world):
     before = memory_of(daemon)
     deaf = [daemon.client() for _ in range(30)]
     pump(deaf, b'{"method":"status"}\n' * 20000)
-    assert memory_of(daemon) - before < 30 * 4 * 65536 + 4 * MIB
+    assert memory_of(daemon) - before < 30 * 3 * 65536 + 2 * MIB
     eventually(lambda: client.call("status")["sessions"] == 1)
     assert daemon.log().count("closed: does not read its replies") == 30
     assert len(re.findall("closed: ", daemon.log())) == 30

@@ -39,6 +39,7 @@ struct daemon_options {
 struct daemon {
         uv_loop_t loop;
         uv_prepare_t flush;  /* writes what a turn has produced, before the loop waits */
+        uv_poll_t high;      /* while it starts: a high descriptor */
         uv_timer_t patience; /* DRAINING: stop.grace */
         enum daemon_state state;
         bool closed; /* every handle of the daemon's own is closed */
