@@ -147,6 +147,13 @@ check-systemd: ## the package under a real systemd as PID 1, in a machine that i
 	@tests/systemd/box.sh /usr/bin/python3 /work/tests/systemd/scenes.py \
 		/work/$(BUILD)/deb/redlockd_$(VERSION)_$(shell dpkg --print-architecture).deb
 
+ANALYZERS ?= gcc tidy cppcheck scan
+analyze: all ## gcc -fanalyzer, clang-tidy, cppcheck, scan-build over src: no report may be open (ANALYZERS='gcc cppcheck' picks)
+	@tests/analyze.sh $(BUILD) $(ANALYZERS)
+
+coverage: ## lines and branches that the tests reach, by gcovr: build/coverage/index.html (MORE=1: end to end as well, 8 minutes)
+	@tests/coverage.sh $(if $(MORE),more)
+
 check-format: ## the formatting of every C file (clang-format 14, Debian 12's)
 	@tests/format.sh --check
 
@@ -182,4 +189,4 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 -include $(shell find $(BUILD) -name '*.d' -path '*obj*' 2>/dev/null)
-.PHONY: all bench bench-check soak fuzz fuzzers check-fuzz check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model
+.PHONY: all bench bench-check soak fuzz fuzzers check-fuzz analyze coverage check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model

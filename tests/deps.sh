@@ -22,6 +22,9 @@ need check pkg-config --exists check
 need clang command -v clang
 need clang-format command -v clang-format
 need clang-tidy command -v clang-tidy
+need clang-tools command -v scan-build
+need cppcheck command -v cppcheck
+need gcovr command -v gcovr
 need prometheus command -v promtool
 need strace command -v strace
 need mandoc command -v mandoc

@@ -36,7 +36,8 @@ void *mem_zalloc(size_t size)
         if (!block)
                 return NULL;
         ++mem_live_n;
-        return memset(block, 0, size);
+        memset(block, 0, size);
+        return block;
 }
 
 void *mem_zalloc_n(size_t n, size_t size)

@@ -154,10 +154,11 @@ static void inspect_queue(const struct resource *r, inspect_waiter_fn fn, void *
 
                 if (r->holder && r->holder->session == c->session)
                         continue; /* it extends, or leaves as it is, what it holds */
+                ++position;
                 fn(userdata, &(struct inspect_waiter){ .key = resource_key(r),
                                                        .session = c->session_id,
                                                        .pid = c->session->pid,
-                                                       .position = ++position,
+                                                       .position = position,
                                                        .since_ns = c->arrived_ns });
         }
 }

@@ -16,6 +16,7 @@
 #include "redlockd/ctl/view.h"
 #include "redlockd/ctl/why.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -171,6 +172,7 @@ void command_help(const char *name)
 {
         const struct command *command = command_find(name);
 
+        assert(command);
         printf("usage: redlockctl %s%s%s\n%s.\n%s", name, *command->arguments ? " " : "", command->arguments,
                command->summary, command->help);
 }
@@ -179,6 +181,7 @@ int command_usage(const char *name)
 {
         const struct command *command = command_find(name);
 
+        assert(command);
         fprintf(stderr, "usage: redlockctl %s%s%s\n`redlockctl %s --help` says more.\n", name,
                 *command->arguments ? " " : "", command->arguments, name);
         return 1;

@@ -7,6 +7,7 @@
 #include "redlockd/ctl/connection.h"
 #include "redlockd/ctl/show.h"
 
+#include <assert.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -129,9 +130,11 @@ int view_status(const struct ctl *ctl, int argc, char **argv)
 int view_table(const struct ctl *ctl, int argc, char **argv)
 {
         const struct view *view = view_find(argv[0]);
-        struct view_options o = view_read(ctl, argc, argv, view->takes_key ? 1 : 0);
         json_t *message, *result, *params = NULL;
+        struct view_options o;
 
+        assert(view); /* command_run() came here by its name */
+        o = view_read(ctl, argc, argv, view->takes_key ? 1 : 0);
         if (o.exit >= 0)
                 return o.exit;
         if (o.words_n == 1) {

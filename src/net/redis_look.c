@@ -61,7 +61,7 @@ enum look_config {
 void redis_members(const char *const *names, unsigned names_n, char ret_members[REDIS_MEMBERS_MAX])
 {
         uint64_t hash = UINT64_C(0xcbf29ce484222325);
-        const char *sorted[NODES_MAX], *c;
+        const char *sorted[NODES_MAX] = { NULL }, *c;
         unsigned i, k;
 
         assert(names_n <= NODES_MAX);

@@ -176,6 +176,7 @@ static void memory_take(struct memory *m, const struct command *command, uint64_
                 if (i >= command->acquire_n) {
                         struct entry *entry = memory_find(m, command->items[i].key, now_ms);
 
+                        assert(entry); /* it was ours above */
                         if (entry->expires_ms < expires_ms)
                                 entry->expires_ms = expires_ms;
                 } else if (memory_put(m, &command->items[i], now_ms, expires_ms) < 0) {

@@ -345,6 +345,7 @@ static int parse(struct config_reading *rd, struct text json, struct config *ret
         int r;
 
         rd->nodes_at = CONFIG_NOWHERE;
+        /* cppcheck-suppress autoVariables ; the reading ends with this function, and nobody looks into it after */
         rd->config = &config;
         if (json.len > FILE_BYTES_MAX) {
                 config_complain(rd, CONFIG_NOWHERE, "", "larger than %d bytes", FILE_BYTES_MAX);

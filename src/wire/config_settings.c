@@ -430,6 +430,7 @@ void config_check_fixed(struct config_reading *rd)
 
         for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); ++i) {
                 setting = setting_find(fixed[i].section, fixed[i].name);
+                assert(setting);
                 at = rd->given[setting - settings].at;
                 if (rd->given[setting - settings].refused || setting_same(setting, rd->config, rd->running->config))
                         continue;
