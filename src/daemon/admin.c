@@ -56,7 +56,7 @@ static bool admin_finds(const struct daemon *d, uint64_t number, uint64_t target
         return false;
 }
 
-bool admin_admits(const struct daemon *d, struct client *client, uint64_t number, const struct request *request,
+bool admin_admits(struct daemon *d, struct client *client, uint64_t number, const struct request *request,
                   struct wire_error *ret_error)
 {
         struct client_peer peer = client_peer(client);
@@ -66,8 +66,9 @@ bool admin_admits(const struct daemon *d, struct client *client, uint64_t number
                 return true;
         admin_describe(request, what);
         if (!access_is_admin(d->config, client)) {
-                log_warn("refused to process %d of user %u (session %llu): %s", (int)peer.pid, (unsigned)peer.uid,
-                         (unsigned long long)number, what);
+                if (log_rate_admits(&d->refused_rate, "requests were refused to who is no administrator"))
+                        log_warn("refused to process %d of user %u (session %llu): %s", (int)peer.pid,
+                                 (unsigned)peer.uid, (unsigned long long)number, what);
                 *ret_error = (struct wire_error){ .name = ERROR_DENIED };
                 snprintf(ret_error->message, sizeof(ret_error->message), "Only an administrator may do this.");
                 return false;

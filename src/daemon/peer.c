@@ -461,9 +461,10 @@ void peer_end(struct peer *p, const char *reason)
         if (p->gone)
                 return;
         p->gone = true;
-        log_write(reason ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
-                  &(struct log_about){ .event = "session", .session = p->number }, "closed%s%s", reason ? ": " : "",
-                  reason ? reason : "");
+        if (!reason || log_rate_admits(&p->daemon->closed_rate, "sessions ended with a reason"))
+                log_write(reason ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+                          &(struct log_about){ .event = "session", .session = p->number }, "closed%s%s",
+                          reason ? ": " : "", reason ? reason : "");
         client_stop(p->client);
         event.gone.session = p->number;
         pump_post(p->daemon, &event);

@@ -19,12 +19,9 @@
 #include "redlockd/net/wakeup.h"
 
 #include <assert.h>
-#include <inttypes.h>
 
 /* Validity is told as of the printing; an answer must not lie about for longer than this. */
 #define PUMP_UNFLUSHED_MAX_NS 1000000
-#define PUMP_LOST_LINES_MAX   100 /* of the log, a second */
-#define NS_PER_S              UINT64_C(1000000000)
 
 static const enum vote_reason pump_late[NODES_MAX] = { [0 ... NODES_MAX - 1] = VOTE_LATE };
 
@@ -83,19 +80,11 @@ static void pump_reply(struct daemon *d, const struct reply *reply)
         peer_reply(peer, reply);
 }
 
-/* A client may let as many locks lapse as it likes: past so many lines a second they are only counted. */
 static void pump_log_lost(struct daemon *d, const struct notice *notice)
 {
         const struct log_about about = { .event = "lost", .key = notice->key, .session = notice->session };
-        uint64_t second = clock_now_ns() / NS_PER_S;
 
-        if (second != d->lost_second) {
-                if (d->lost_n > PUMP_LOST_LINES_MAX)
-                        log_warn("%" PRIu64 " more locks were lost", d->lost_n - PUMP_LOST_LINES_MAX);
-                d->lost_second = second;
-                d->lost_n = 0;
-        }
-        if (++d->lost_n <= PUMP_LOST_LINES_MAX)
+        if (log_rate_admits(&d->lost_rate, "locks were lost"))
                 log_write(LOG_LEVEL_WARN, &about, "lock lost: %s", lost_reason_name(notice->lost));
 }
 

@@ -9,6 +9,7 @@
  */
 #include "redlockd/net/log.h"
 
+#include "redlockd/net/clock.h"
 #include "redlockd/net/journal.h"
 
 #include <inttypes.h>
@@ -19,6 +20,7 @@
 
 #define LOG_FIELDS_MAX 8
 #define LOG_NUMBER_MAX 24
+#define LOG_NS_PER_S   UINT64_C(1000000000)
 
 static const struct {
         const char *name;
@@ -226,4 +228,17 @@ void log_write(enum log_level level, const struct log_about *about, const char *
         /* Where stderr is gone there is nobody to tell. */
         if (write(STDERR_FILENO, line.text, line.len) < 0)
                 return;
+}
+
+bool log_rate_admits(struct log_rate *rate, const char *what)
+{
+        uint64_t second = clock_now_ns() / LOG_NS_PER_S;
+
+        if (second != rate->second) {
+                if (rate->n > LOG_RATE_MAX)
+                        log_warn("%" PRIu64 " more %s", rate->n - LOG_RATE_MAX, what);
+                rate->second = second;
+                rate->n = 0;
+        }
+        return ++rate->n <= LOG_RATE_MAX;
 }

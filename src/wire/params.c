@@ -94,12 +94,11 @@ static bool params_range(struct params *p, const char *name, const json_t *value
         return true;
 }
 
-/* On a node it would stand among the keys by which brokers know nodes. */
-static bool params_is_own(const struct params *p, struct text key)
+bool params_key_is_own(const struct request_rules *rules, struct text key)
 {
         const char *own = REQUEST_OWN_PREFIX, *c;
 
-        for (c = p->rules->key_prefix ? p->rules->key_prefix : ""; *c && *own && *c == *own; ++c)
+        for (c = rules->key_prefix ? rules->key_prefix : ""; *c && *own && *c == *own; ++c)
                 ++own;
         if (*c && *own)
                 return false;
@@ -119,7 +118,7 @@ static bool params_key(struct params *p, const char *path, const json_t *value, 
                 params_over_limit(p, "maxKeyBytes", p->rules->key_bytes_max);
                 return false;
         }
-        if (params_is_own(p, key)) {
+        if (params_key_is_own(p->rules, key)) {
                 params_refuse(p, path, "what begins with " REQUEST_OWN_PREFIX " is the broker's own");
                 return false;
         }

@@ -153,7 +153,7 @@ static bool quick_key(struct quick *q)
         struct text *key = &q->keys[q->keys_n];
 
         if (q->keys_n == KEYS_PER_ROUND_MAX || !quick_string(q, key) || key->len == 0 ||
-            key->len > q->rules->key_bytes_max)
+            key->len > q->rules->key_bytes_max || params_key_is_own(q->rules, *key))
                 return false;
         ++q->keys_n;
         return true;

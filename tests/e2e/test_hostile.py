@@ -9,12 +9,13 @@ import pathlib
 import re
 import select
 import subprocess
+import sys
 import time
 import unicodedata
 
 import pytest
 
-from harness import DEADLINE, REDLOCKCTL, SLOW, Terminal, eventually, locks_on, sanitized
+from harness import DEADLINE, REDLOCKCTL, RELAY, SLOW, LineProcess, Terminal, eventually, let_pass, locks_on, sanitized
 
 MIB = 1024 * 1024
 
@@ -107,6 +108,34 @@ def test_who_ends_within_a_line_is_told_so_and_told_of(memory):
     assert client.read()["error"]["data"]["name"] == "PARSE"
     assert client.read() is None
     assert memory.log().count("closed: it ended within a line") == 1
+
+
+def test_a_crowd_that_ends_badly_does_not_flood_the_log(memory):
+    client = memory.client()
+    for _ in range(300):
+        with memory.client() as other:
+            other.send_raw(b'{"id":1')
+    eventually(lambda: client.call("status")["sessions"] == 1)
+    let_pass(client, 1000)
+    last = memory.client()
+    last.send_raw(b"x")
+    last.close()
+    eventually(lambda: client.call("status")["sessions"] == 1)
+    more = sum(int(n) for n in re.findall(r"warn: (\d+) more sessions ended with a reason", memory.log()))
+    told = len(re.findall("closed: ", memory.log()))
+    assert told + more == 301 and told <= 100 * (2 + len(re.findall("more sessions", memory.log())))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_who_is_refused_does_not_flood_the_log(world, memory):
+    os.chmod(world.path, 0o755)
+    os.chmod(memory.path, 0o666)
+    code = f"import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n{RELAY}"
+    user = world.keep(LineProcess([sys.executable, "-I", "-S", "-c", code, memory.path]))
+    user.send_raw(b'{"id":1,"method":"drain"}\n' * 5000)
+    for _ in range(5000):
+        assert user.read()["error"]["data"]["name"] == "DENIED"
+    assert 100 <= memory.log().count("refused to process") < 2500
 
 
 def test_who_half_closes_in_good_order_is_no_news(memory):

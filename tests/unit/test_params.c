@@ -385,12 +385,41 @@ START_TEST(long_names_are_cut_between_characters)
 }
 END_TEST
 
-UNIT_MAIN("params", params_are_an_object, a_member_of_another_method_is_unknown, defaults_come_from_the_rules,
-          every_option_of_extend_is_read, keys_are_a_string_or_an_array_of_strings, add_and_extend_need_keys,
-          free_without_keys_means_all, a_key_may_hold_a_nul, too_many_keys_are_over_a_limit,
-          a_key_too_long_is_over_a_limit, locks_and_waiters_take_one_key, numbers_have_their_ranges,
-          a_number_is_an_integer, a_number_that_no_integer_holds_is_refused_at_its_place,
-          wait_alone_lifts_the_retry_count, wait_zero_is_one_try, what_a_lock_may_be_given,
-          what_a_lock_may_be_given_has_its_types_and_ranges, strict_is_a_bool, cancel_names_an_id_as_requests_do,
-          subscribe_takes_names_of_events, hello_takes_a_short_name, hello_says_what_ends_the_session,
-          certify_names_a_node, long_names_are_cut_between_characters)
+START_TEST(a_key_of_the_brokers_own_is_refused_whatever_the_prefix)
+{
+        static const struct {
+                const char *prefix, *key;
+                bool own;
+        } cases[] = { { NULL, "redlockd:", true },   { "", "redlockd:cert", true }, { "", "redlockd", false },
+                      { "", "redlockd;c", false },   { "red", "lockd:c", true },    { "red", "redlockd:c", false },
+                      { "redlockd", ":c", true },    { "redlockd", "k", false },    { "p:", "redlockd:c", false },
+                      { "redx", "redlockd:", false } };
+        char line[128];
+        size_t i;
+
+        for (i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+                struct request_rules own = rules;
+                struct wire_request r;
+
+                own.key_bytes_max = 64;
+                own.key_prefix = cases[i].prefix;
+                snprintf(line, sizeof(line), "{\"id\":1,\"method\":\"add\",\"params\":{\"keys\":[\"a\",\"%s\"]}}",
+                         cases[i].key);
+                ck_assert_int_eq(wire_request_parse(text_of(line), &own, &r), 0);
+                ck_assert_int_eq(r.error.name, cases[i].own ? ERROR_INVALID_PARAMS : ERROR_NONE);
+                ck_assert_str_eq(r.error.path, cases[i].own ? "keys[1]" : "");
+                wire_request_deinit(&r);
+        }
+}
+END_TEST
+
+UNIT_MAIN("params", a_key_of_the_brokers_own_is_refused_whatever_the_prefix, params_are_an_object,
+          a_member_of_another_method_is_unknown, defaults_come_from_the_rules, every_option_of_extend_is_read,
+          keys_are_a_string_or_an_array_of_strings, add_and_extend_need_keys, free_without_keys_means_all,
+          a_key_may_hold_a_nul, too_many_keys_are_over_a_limit, a_key_too_long_is_over_a_limit,
+          locks_and_waiters_take_one_key, numbers_have_their_ranges, a_number_is_an_integer,
+          a_number_that_no_integer_holds_is_refused_at_its_place, wait_alone_lifts_the_retry_count,
+          wait_zero_is_one_try, what_a_lock_may_be_given, what_a_lock_may_be_given_has_its_types_and_ranges,
+          strict_is_a_bool, cancel_names_an_id_as_requests_do, subscribe_takes_names_of_events,
+          hello_takes_a_short_name, hello_says_what_ends_the_session, certify_names_a_node,
+          long_names_are_cut_between_characters)

@@ -10,6 +10,7 @@
 #include "redlockd/daemon/nodes.h"
 #include "redlockd/daemon/service.h"
 #include "redlockd/net/entropy.h"
+#include "redlockd/net/log.h"
 #include "redlockd/net/scrape.h"
 #include "redlockd/wire/config.h"
 #include "redlockd/wire/reply.h"
@@ -62,7 +63,7 @@ struct daemon {
         bool stepping;                /* inside engine_step(): nothing may be posted */
         bool popping;                 /* inside the loop that pops: what is posted is stepped, and popped there */
         uint64_t oldest_unflushed_ns; /* when the oldest answer that waits to be flushed was printed; 0: none */
-        uint64_t lost_second, lost_n; /* locks that were lost in this second, for the log */
+        struct log_rate lost_rate, closed_rate, refused_rate;
         struct reply_context context;
         struct reply_limit limits[DAEMON_LIMITS_N + 1];
 

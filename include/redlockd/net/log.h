@@ -43,3 +43,16 @@ void log_write(enum log_level level, const struct log_about *about, const char *
 #define log_warn(...)  log_write(LOG_LEVEL_WARN, NULL, __VA_ARGS__)
 #define log_info(...)  log_write(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
 #define log_debug(...) log_write(LOG_LEVEL_DEBUG, NULL, __VA_ARGS__)
+
+/*
+ * Lines that clients can cause as many of as they like: at most LOG_RATE_MAX a second, the others are only counted,
+ * which is told with the next one ("17 more locks were lost").
+ */
+#define LOG_RATE_MAX 100
+
+struct log_rate {
+        uint64_t second, n;
+};
+
+/* Whether the line may be written. `what` were more, when there were. */
+bool log_rate_admits(struct log_rate *rate, const char *what);

@@ -22,6 +22,9 @@ void params_defaults(struct request *request, const struct request_rules *rules)
 /* What `wait` makes of a retryCount, or of its absence. */
 void params_settle_budget(struct request *request, bool retry_count_given);
 
+/* Whether on a node the key would stand among those by which brokers know nodes. */
+bool params_key_is_own(const struct request_rules *rules, struct text key);
+
 /* An integer, also one that was read as a real. */
 bool params_integer(const json_t *value, bool wide, int64_t *ret_number);
 
