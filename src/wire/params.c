@@ -118,7 +118,7 @@ static bool params_key(struct params *p, const char *path, const json_t *value, 
                 params_over_limit(p, "maxKeyBytes", p->rules->key_bytes_max);
                 return false;
         }
-        if (params_key_is_own(p->rules, key)) {
+        if (p->out->request.method <= METHOD_EXTEND && params_key_is_own(p->rules, key)) {
                 params_refuse(p, path, "what begins with " REQUEST_OWN_PREFIX " is the broker's own");
                 return false;
         }
