@@ -284,6 +284,7 @@ void engine_step(struct engine *e, const struct event *ev)
         assert(ev->now_ns >= e->now_ns);
         engine_forget_popped(e);
         e->now_ns = ev->now_ns;
+        e->unix_ms = ev->unix_ms;
         engine_pass_deadlines(e);
         engine_on_event(e, ev);
         engine_settle(e);

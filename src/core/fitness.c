@@ -58,6 +58,7 @@ void fitness_on_look(struct fitness *f, const struct node_look *look, uint64_t n
         bool same_run = strncmp(f->run_id, look->run_id, NODE_RUN_ID_MAX - 1) == 0;
 
         strncpy(f->run_id, look->run_id, NODE_RUN_ID_MAX - 1);
+        f->kept = look->verdict == LOOK_KEPT;
         switch (look->verdict) {
         case LOOK_CERTIFIED:
                 f->state = FITNESS_FIT;
@@ -84,6 +85,7 @@ void fitness_on_uncertified(struct fitness *f)
         if (f->state != FITNESS_FIT)
                 return;
         f->state = FITNESS_QUARANTINED;
+        f->kept = false;
         f->watching = false; /* the next look says what stands there */
 }
 

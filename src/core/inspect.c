@@ -112,13 +112,14 @@ static void inspect_lock(uint64_t now_ns, const struct lock *l, inspect_lock_fn 
                 return;
         view = (struct inspect_lock){ .key = resource_key(l->resource),
                                       .value = l->value,
+                                      .fence = l->fence,
                                       .session = l->session->id,
                                       .pid = l->session->pid,
                                       .ttl_ms = l->ttl_ms,
                                       .valid_until_ns = l->valid_until_ns,
                                       .since_ns = l->since_ns,
                                       .waiters_n = l->resource->queue_n,
-                                      .nodes = l->lease->granted };
+                                      .nodes = l->lease->counted | l->lease->fresh };
         fn(userdata, &view);
 }
 

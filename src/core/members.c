@@ -21,6 +21,7 @@
 #include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
 #include "redlockd/core/node.h"
+#include "redlockd/core/round.h"
 
 #include <assert.h>
 
@@ -30,11 +31,16 @@ static void members_forget(struct engine *e, uint32_t bits)
         struct map_link *link;
         struct lease *l;
 
+        for (link = map_any(&e->rounds); link; link = map_after(&e->rounds, link))
+                container_of(link, struct round, link)->distrusted |= bits;
+
         for (link = map_any(&e->locks); link; link = map_after(&e->locks, link)) {
                 l = container_of(link, struct lock, link)->lease;
                 if (!l)
                         continue;
-                l->granted &= ~bits;
+                l->counted &= ~bits;
+                l->fresh &= ~bits;
+                l->planting &= ~bits;
                 l->sent &= ~(bits & ~l->releasing);
         }
 }

@@ -13,6 +13,7 @@
  */
 #include "redlockd/core/node.h"
 
+#include "redlockd/core/heal.h"
 #include "redlockd/core/release.h"
 #include "redlockd/core/session.h"
 
@@ -137,6 +138,7 @@ static void node_review(struct engine *e, unsigned node)
         struct node *n = &e->nodes[node];
         const char *reason;
         enum node_state state = node_judge(e, node, &reason);
+        bool forgot;
 
         if (state == NODE_UP)
                 e->nodes_up |= bit_of(node);
@@ -144,9 +146,12 @@ static void node_review(struct engine *e, unsigned node)
                 e->nodes_up &= ~bit_of(node);
         if (n->state == state && strncmp(n->reason, reason, NODE_REASON_MAX - 1) == 0)
                 return;
+        forgot = n->state != state && (state == NODE_UNFIT || (state == NODE_QUARANTINED && !n->fitness.kept));
         n->state = state;
         strncpy(n->reason, reason, NODE_REASON_MAX - 1);
         node_tell(e, node);
+        if (forgot)
+                heal_on_forgotten(e, node);
 }
 
 static void node_review_all(struct engine *e)

@@ -14,6 +14,7 @@
 #include "redlockd/core/renew.h"
 
 #include "redlockd/core/call.h"
+#include "redlockd/core/fence.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
 #include "redlockd/core/members.h"
@@ -79,6 +80,8 @@ static struct renew_want renew_wanted(const struct engine *e, const struct resou
         if (next)
                 want(&w, next->ttl_ms, r->lease->valid_until_ns,
                      percent_of_validity_ns(e, next->ttl_ms, LEASE_RENEW_PERCENT));
+        if (r->lease->verify)
+                want(&w, (uint32_t)validity_left_ms(r->lease->valid_until_ns, e->now_ns) + 1, e->now_ns, 0);
         return w;
 }
 
@@ -104,6 +107,12 @@ void renew_review(struct engine *e, struct resource *r)
                 renew_set_due(e, r->lease);
         else
                 heap_set(&e->deadlines, &r->lease->renewal, w.at_ns);
+}
+
+void renew_verify(struct engine *e, struct lease *l)
+{
+        l->verify = true;
+        renew_review(e, l->resource);
 }
 
 void renew_on_deadline(struct engine *e, struct lease *l)
@@ -132,6 +141,8 @@ static unsigned renew_gather(struct engine *e, struct lease **ret_leases, uint32
                 if (ret_ttls_ms[n] == 0)
                         continue;
                 l->renewing = true;
+                l->verifying = l->verify;
+                l->verify = false;
                 l->renewed_ns = e->now_ns;
                 ret_leases[n++] = l;
         }
@@ -160,7 +171,7 @@ void renew_flush(struct engine *e)
         }
 }
 
-void renew_on_won(struct engine *e, struct lease *l, uint64_t started_ns, uint32_t ttl_ms)
+void renew_on_won(struct engine *e, struct lease *l, uint64_t started_ns, uint32_t ttl_ms, uint64_t fence)
 {
         struct lock *lock = l->resource->holder;
         uint64_t end_ns;
@@ -168,6 +179,7 @@ void renew_on_won(struct engine *e, struct lease *l, uint64_t started_ns, uint32
         l->renewing = false;
         if (l->state != LEASE_KEPT)
                 return;
+        fence_set(l, fence);
         lease_renew(l, validity_end_ns(started_ns, ttl_ms, e->options.drift_factor));
         if (!lock || lock->state != LOCK_HELD || !lock->auto_extend) {
                 renew_review(e, l->resource);
@@ -197,6 +209,7 @@ void renew_on_lost(struct engine *e, struct lease *l)
 void renew_on_failed(struct engine *e, struct lease *l)
 {
         l->renewing = false;
+        l->verify |= l->verifying;
         if (l->state == LEASE_KEPT && renew_wanted(e, l->resource).ttl_ms > 0)
                 heap_set(&e->deadlines, &l->renewal, e->now_ns + RENEW_RETRY_MS * NS_PER_MS);
 }

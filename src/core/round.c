@@ -7,12 +7,15 @@
  * the latest at the node timeout, when whoever has not answered counts as refusing. Answers that come after it never
  * change it; they only tell which nodes have the leases (`lease.sent`), for the clean-up.
  *
- * RENEW has no verdict of its own: each of its leases is won or lost by itself, as early as it can be.
+ * RENEW has no verdict of its own: each of its leases is won or lost by itself, as early as it can be. Nor has PLANT:
+ * it is decided when it begins.
  */
 #include "redlockd/core/round.h"
 
 #include "redlockd/base/mem.h"
 #include "redlockd/core/call.h"
+#include "redlockd/core/fence.h"
+#include "redlockd/core/heal.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/node.h"
 #include "redlockd/core/release.h"
@@ -62,8 +65,11 @@ int round_new(struct engine *e, enum command_kind kind, struct lease *const *lea
         r->to_send = nodes;
         r->acquire_n = acquire_n;
         r->items_n = leases_n;
-        for (i = 0; i < leases_n; ++i)
+        for (i = 0; i < leases_n; ++i) {
                 r->items[i].lease = lease_ref(leases[i]);
+                r->items[i].fence =
+                        kind == COMMAND_PLANT ? leases[i]->fence : fence_to_send(e, leases[i], i < acquire_n);
+        }
         quorum_init_members(&r->ballot, e->members);
         for (i = 0; i < e->options.nodes_n; ++i) {
                 if (!(e->members & bit_of(i)))
@@ -74,6 +80,8 @@ int round_new(struct engine *e, enum command_kind kind, struct lease *const *lea
                 r->votes[i] = VOTE_DOWN;
                 quorum_vote(&r->ballot, i, false);
         }
+        if (kind == COMMAND_TAKE || kind == COMMAND_RENEW)
+                heal_begin(e, r);
         map_link(&e->rounds, &r->link, ++e->round_id);
         heap_set(&e->deadlines, &r->timeout, e->now_ns + validity_node_timeout_ms(ttl_ms) * NS_PER_MS);
         if (nodes)
@@ -142,30 +150,61 @@ static void round_review_renewal(struct engine *e, struct round *r)
                         if (!r->items[i].settled)
                                 renew_on_failed(e, r->items[i].lease);
         }
+        if (r->decided)
+                heal_plant(e, r);
         round_settle(e, r);
+}
+
+/* TAKE: what is extended needs the yes of those nodes that have had it all the time. */
+static enum quorum_verdict round_verdict(const struct round *r)
+{
+        enum quorum_verdict verdict = quorum_verdict(&r->ballot);
+        unsigned i;
+
+        if (r->kind != COMMAND_TAKE || verdict == QUORUM_LOST)
+                return verdict;
+        for (i = r->acquire_n; i < r->items_n; ++i) {
+                uint32_t worth = heal_worth(r, i), may_yet = r->ballot.granted | quorum_open(&r->ballot);
+
+                if ((unsigned)__builtin_popcount(may_yet & worth) < quorum_needed(&r->ballot))
+                        return QUORUM_LOST;
+                if ((unsigned)__builtin_popcount(r->ballot.granted & worth) < quorum_needed(&r->ballot))
+                        verdict = QUORUM_PENDING;
+        }
+        return verdict;
+}
+
+static void round_decide(struct engine *e, struct round *r, enum quorum_verdict verdict)
+{
+        struct call *call = r->call;
+        unsigned i;
+
+        r->decided = true;
+        heap_clear(&e->deadlines, &r->timeout);
+        if (r->kind == COMMAND_TAKE)
+                round_unsend(e, r); /* what comes after the verdict might come after its undo */
+        else
+                round_tell_turns(e, r);
+        for (i = r->acquire_n; i < r->items_n && r->kind == COMMAND_TAKE && verdict == QUORUM_WON; ++i)
+                heal_on_won(r, i);
+        r->call = NULL;
+        if (call)
+                call_on_round(e, call, r, verdict);
 }
 
 void round_review(struct engine *e, struct round *r)
 {
-        enum quorum_verdict verdict = quorum_verdict(&r->ballot);
-        struct call *call = r->call;
+        enum quorum_verdict verdict;
 
         if (r->kind == COMMAND_RENEW) {
                 round_review_renewal(e, r);
                 return;
         }
-
-        if (!r->decided && verdict != QUORUM_PENDING) {
-                r->decided = true;
-                heap_clear(&e->deadlines, &r->timeout);
-                if (r->kind == COMMAND_TAKE)
-                        round_unsend(e, r); /* what comes after the verdict might come after its undo */
-                else
-                        round_tell_turns(e, r);
-                r->call = NULL;
-                if (call)
-                        call_on_round(e, call, r, verdict);
-        }
+        verdict = round_verdict(r);
+        if (!r->decided && verdict != QUORUM_PENDING)
+                round_decide(e, r, verdict);
+        if (r->decided && r->kind == COMMAND_TAKE)
+                heal_plant(e, r);
         round_settle(e, r);
 }
 
@@ -189,7 +228,7 @@ bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
         r->owed |= bit_of(node);
         for (i = 0; i < r->items_n; ++i) {
                 struct lease *l = r->items[i].lease;
-                uint32_t ttl_ms = r->kind == COMMAND_RENEW ? r->items[i].ttl_ms : r->ttl_ms;
+                uint32_t ttl_ms = r->items[i].ttl_ms ? r->items[i].ttl_ms : r->ttl_ms;
 
                 if (r->kind == COMMAND_RELEASE) {
                         l->releasing |= bit_of(node);
@@ -203,20 +242,22 @@ bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
                 e->items[i] = (struct command_item){ .key = resource_key(l->resource),
                                                      .value = l->value,
                                                      .ttl_ms = ttl_ms,
+                                                     .fence = r->items[i].fence,
                                                      .heard = l->resource->ears.open & bit_of(node) };
         }
         *ret_command = (struct command){ .round = round_id(r),
                                          .node = node,
                                          .kind = r->kind,
                                          .ttl_ms = r->ttl_ms,
+                                         .fence_slack_ms = fence_slack_ms(e->options.ttl_max_ms),
                                          .items = e->items,
                                          .items_n = r->items_n,
                                          .acquire_n = r->acquire_n };
         return true;
 }
 
-/* What an answer to TAKE or RENEW says about which leases the node may have. */
-static void round_note_take(struct engine *e, struct round *r, unsigned node, enum answer_verdict verdict)
+/* What an answer to TAKE, RENEW or PLANT says about which leases the node may have. */
+static void round_note_sent(struct engine *e, struct round *r, unsigned node, enum answer_verdict verdict)
 {
         bool nothing_done = verdict == ANSWER_HELD || verdict == ANSWER_UNSENT || verdict == ANSWER_AGAIN ||
                             verdict == ANSWER_UNCERTIFIED;
@@ -226,8 +267,6 @@ static void round_note_take(struct engine *e, struct round *r, unsigned node, en
                 struct lease *l = r->items[i].lease;
                 uint64_t gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
 
-                if (verdict == ANSWER_GRANTED && i < r->acquire_n)
-                        l->granted |= bit_of(node);
                 if (nothing_done && i < r->acquire_n)
                         l->sent &= ~bit_of(node);
                 /* It may have been carried out at any moment until now: its ttl counts from now. */
@@ -247,46 +286,52 @@ static void round_note_release(struct engine *e, struct round *r, unsigned node,
                 if (answer->verdict != ANSWER_GRANTED)
                         continue;
                 l->sent &= ~bit_of(node);
-                l->granted &= ~bit_of(node);
+                l->counted &= ~bit_of(node);
+                l->fresh &= ~bit_of(node);
                 turn_on_release(e, l->resource, answer->taken & UINT64_C(1) << i, false);
         }
 }
 
-/* Each lease is won by a quorum of nodes that still have it, and lost by one of nodes that do not. */
-static void round_note_renewal(struct engine *e, struct round *r, unsigned node, const struct answer *answer)
+/* Each lease is won by a quorum of nodes that have had it all the time, and lost when too few of them are left. */
+static void round_note_renewal(struct engine *e, struct round *r)
 {
         unsigned quorum = quorum_needed(&r->ballot), i;
 
-        if (!(r->ballot.members & bit_of(node)) || r->decided ||
-            (answer->verdict != ANSWER_GRANTED && answer->verdict != ANSWER_HELD))
-                return;
         for (i = 0; i < r->items_n; ++i) {
                 struct round_item *item = &r->items[i];
 
-                if (answer->taken & UINT64_C(1) << i)
-                        item->missing |= bit_of(node);
-                else
-                        item->renewed |= bit_of(node);
-                if (item->settled)
-                        continue;
-                if ((unsigned)__builtin_popcount(item->renewed) >= quorum) {
+                if (!r->decided && !item->settled &&
+                    (unsigned)__builtin_popcount(item->extended & heal_worth(r, i)) >= quorum) {
                         item->settled = true;
-                        renew_on_won(e, item->lease, r->started_ns, item->ttl_ms);
-                } else if ((unsigned)__builtin_popcount(item->missing) >= quorum) {
+                        heal_on_won(r, i);
+                        renew_on_won(e, item->lease, r->started_ns, item->ttl_ms, item->fence);
+                } else if ((!item->settled || item->won) && heal_is_lost(r, i)) {
                         item->settled = true;
+                        item->won = false;
                         renew_on_lost(e, item->lease);
                 }
         }
 }
 
-/* TAKE: which of the leases that are to be extended a node does not have any more. */
-static void round_note_missing(struct round *r, unsigned node, uint64_t taken)
+/* What an answer says about the leases that the host keeps, or is about to. */
+static void round_note_kept(struct engine *e, struct round *r, unsigned node, const struct answer *answer)
 {
-        unsigned i;
+        bool granted = answer->verdict == ANSWER_GRANTED, seen = granted || answer->verdict == ANSWER_HELD;
+        uint64_t taken = answer->verdict == ANSWER_HELD ? answer->taken : 0;
 
-        for (i = r->acquire_n; i < r->items_n && r->kind == COMMAND_TAKE; ++i)
-                if (taken & UINT64_C(1) << i)
-                        r->items[i].missing |= bit_of(node);
+        if (r->kind == COMMAND_PLANT) {
+                heal_on_planted(e, r, node, seen, taken);
+                return;
+        }
+        if (!(r->ballot.members & bit_of(node)))
+                return;
+        if (r->kind == COMMAND_TAKE && granted) {
+                fence_on_answer(r, node, answer->fences);
+                heal_on_taken(e, r, node);
+        }
+        heal_on_extended(r, node, r->kind == COMMAND_RENEW ? seen : granted, taken);
+        if (r->kind == COMMAND_RENEW && seen)
+                round_note_renewal(e, r);
 }
 
 /* True if the node is asked once more: nothing was done there, and nothing was undone since. */
@@ -295,7 +340,7 @@ static bool round_resend(struct engine *e, struct round *r, unsigned node)
         if (r->resent & bit_of(node) || !(e->nodes_linked & bit_of(node)))
                 return false;
         if (r->kind != COMMAND_RELEASE && r->decided)
-                return false;
+                return false; /* a PLANT might come after its release */
         r->resent |= bit_of(node);
         r->to_send |= bit_of(node);
         outgoing_link(e, &r->out, OUTGOING_ROUND);
@@ -325,14 +370,13 @@ void round_on_answer(struct engine *e, struct round *r, unsigned node, const str
         if (r->kind == COMMAND_RELEASE)
                 round_note_release(e, r, node, answer);
         else
-                round_note_take(e, r, node, answer->verdict);
-        if (r->kind == COMMAND_RENEW)
-                round_note_renewal(e, r, node, answer);
+                round_note_sent(e, r, node, answer->verdict);
+        if (r->kind != COMMAND_RELEASE)
+                round_note_kept(e, r, node, answer);
         if (!r->decided && r->ballot.members & bit_of(node)) {
                 quorum_vote(&r->ballot, node, answer->verdict == ANSWER_GRANTED);
                 r->votes[node] = votes[answer->verdict];
                 if (answer->verdict == ANSWER_HELD) {
-                        round_note_missing(r, node, answer->taken);
                         r->taken |= answer->taken;
                         r->left_ms[node] = answer->number > 0 && answer->number < UINT32_MAX ? (uint32_t)answer->number
                                                                                              : UINT32_MAX;

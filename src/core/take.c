@@ -14,6 +14,8 @@
  */
 #include "redlockd/core/call.h"
 #include "redlockd/core/deadlock.h"
+#include "redlockd/core/fence.h"
+#include "redlockd/core/heal.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
 #include "redlockd/core/members.h"
@@ -36,6 +38,7 @@ static void item_from_lock(struct reply_item *item, enum lock_outcome outcome, c
 {
         item->outcome = outcome;
         item->valid_until_ns = l->valid_until_ns;
+        item->fence = l->fence;
         memcpy(item->value, l->value, sizeof(item->value));
 }
 
@@ -316,7 +319,7 @@ static bool take_is_over(const struct engine *e, const struct call *c)
                 const struct lock *l = c->claims[i].lock;
 
                 if (l && (l->state != LOCK_TAKING || l->lease->state != LEASE_KEPT ||
-                          !renew_is_fresh(e, l->lease, c->ttl_ms)))
+                          !renew_is_fresh(e, l->lease, c->ttl_ms) || fence_left(l->lease) == 0))
                         return false;
         }
         return true;
@@ -415,6 +418,7 @@ static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t 
                 l->auto_extend = c->auto_extend;
                 l->hold_end_ns = c->max_hold_ms ? e->now_ns + c->max_hold_ms * NS_PER_MS : UINT64_MAX;
                 l->delay_ms = c->lock_delay_ms;
+                l->fence = fence_hand_out(l->lease);
                 lock_grant(e, l, c->ttl_ms, valid_until_ns);
                 ++e->counters.granted;
         } else {
@@ -433,6 +437,7 @@ static void take_grant(struct engine *e, struct call *c, uint64_t valid_until_ns
         size_t i;
 
         take_mark_trying(c, NULL);
+        c->raising = false;
         for (i = 0; i < c->claims_n; ++i)
                 if (c->claims[i].lock)
                         take_grant_one(e, c, i, valid_until_ns, asked);
@@ -544,6 +549,7 @@ void take_undo(struct engine *e, struct call *c)
 
         take_mark_trying(c, NULL);
         c->round = NULL;
+        c->raising = false;
         if (r)
                 round_abandon(e, r);
         take_drop_locks(e, c);
@@ -570,7 +576,7 @@ static void take_note_votes(struct engine *e, struct call *c, const struct round
  * Why a round was lost. Somebody else's key, where enough nodes answered to know; or a lock of ours that a
  * quorum of nodes does not have any more; else too few nodes answered.
  */
-static enum error_name take_blame(const struct engine *e, const struct round *r)
+static enum error_name take_blame(const struct engine *e, const struct call *c, const struct round *r)
 {
         unsigned node, failed = 0, quorum = quorum_needed(&r->ballot), i;
         uint64_t acquired = r->acquire_n ? UINT64_MAX >> (64 - r->acquire_n) : 0;
@@ -584,8 +590,8 @@ static enum error_name take_blame(const struct engine *e, const struct round *r)
         if (r->taken & acquired)
                 return failed > (unsigned)__builtin_popcount(r->ballot.members) - quorum ? ERROR_NO_QUORUM
                                                                                          : ERROR_LOCKED;
-        for (i = r->acquire_n; i < r->items_n; ++i)
-                if ((unsigned)__builtin_popcount(r->items[i].missing) >= quorum)
+        for (i = r->acquire_n; i < r->items_n && !c->raising; ++i)
+                if (heal_is_lost(r, i))
                         return ERROR_LOST;
         return ERROR_NO_QUORUM;
 }
@@ -695,12 +701,41 @@ static void take_note_lost(struct engine *e, const struct round *r)
                 struct lease *lease = r->items[i].lease;
                 struct lock *l = lease->resource->holder;
 
-                if ((unsigned)__builtin_popcount(r->items[i].missing) < quorum_needed(&r->ballot))
+                if (lease->state != LEASE_KEPT || !heal_is_lost(r, i))
                         continue;
                 lease->lost = true;
                 if (l && l->lease == lease && l->state == LOCK_HELD && l->auto_extend)
                         lock_lose(e, l);
         }
+}
+
+/* The numbers at which a quorum stands now. */
+static void take_set_fences(const struct round *r)
+{
+        unsigned i;
+
+        for (i = 0; i < r->items_n; ++i)
+                fence_set(r->items[i].lease, i < r->acquire_n ? r->items[i].fence_best : r->items[i].fence);
+}
+
+/* The keys are had, but the nodes gave them different fences: they are told to stand at the highest. */
+static void take_raise(struct engine *e, struct call *c, const struct round *r)
+{
+        struct lease *leases[KEYS_PER_ROUND_MAX];
+        unsigned i;
+
+        for (i = 0; i < r->acquire_n; ++i) {
+                leases[i] = r->items[i].lease;
+                fence_set(leases[i], r->items[i].fence_best);
+        }
+        if (round_new(e, COMMAND_TAKE, leases, r->acquire_n, 0, r->ttl_ms, members_up(e), c, &c->round) < 0) {
+                take_fail_round(e, c, ERROR_INTERNAL);
+                return;
+        }
+        ++e->counters.raises;
+        c->raising = true;
+        c->round->started_ns = r->started_ns; /* validity counts from the acquire */
+        round_review(e, c->round);
 }
 
 void take_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict)
@@ -712,7 +747,7 @@ void take_on_round(struct engine *e, struct call *c, struct round *r, enum quoru
         take_note_votes(e, c, r);
         if (verdict == QUORUM_LOST) {
                 take_note_lost(e, r);
-                take_fail_round(e, c, take_blame(e, r));
+                take_fail_round(e, c, take_blame(e, c, r));
                 take_note_refusal(e, c, r);
         } else if (take_overtaken(e, c)) {
                 take_repeat(e, c);
@@ -721,7 +756,10 @@ void take_on_round(struct engine *e, struct call *c, struct round *r, enum quoru
                         if (c->votes[node] == VOTE_GRANTED)
                                 c->votes[node] = VOTE_LATE;
                 take_fail_round(e, c, ERROR_NO_QUORUM);
+        } else if (!fence_stands(r)) {
+                take_raise(e, c, r);
         } else {
+                take_set_fences(r);
                 take_grant(e, c, valid_until_ns, true);
         }
 }

@@ -171,6 +171,8 @@ static void print_locks(struct page *p)
         page_put(p, "redlockd_locks_ended_total{reason=\"expired\"} %" PRIu64 "\n", n->expired);
         page_number(p, "extensions_lost_total", "counter",
                     "Extensions refused since a majority had lost the lock, and renewals that failed.", n->lost);
+        page_number(p, "fence_raises_total", "counter", "Acquires whose fences took a second round trip.", n->raises);
+        page_number(p, "plants_total", "counter", "Keys planted again on nodes that had lost them.", n->plants);
         page_number(p, "handovers_total", "counter", "Keys passed from one session of this host to another.",
                     n->handovers);
         page_number(p, "tenures_total", "counter", "Keys given back for other hosts, though a session here waited.",

@@ -204,6 +204,7 @@ static int nodes_add(struct daemon *d, unsigned number, struct config_node own)
 
         n->own = own;
         n->round_trip = (struct histogram)HISTOGRAM_INIT(histogram_fast_us);
+        d->nodes.epoch_ms = clock_unix_ms() - clock_now_ns() / 1000000;
         if (own.address.kind == ADDRESS_MEMORY)
                 r = memory_new(&d->nodes.memory);
         else
@@ -280,7 +281,7 @@ void nodes_send(struct daemon *d, const struct command *command)
         struct answer answer = { .verdict = ANSWER_UNSENT };
 
         if (nodes_local(d)) {
-                memory_execute(d->nodes.memory, command, clock_now_ns() / 1000000, &answer);
+                memory_execute(d->nodes.memory, command, d->nodes.epoch_ms + clock_now_ns() / 1000000, &answer);
         } else if (node->redis && redis_send(node->redis, command) >= 0) {
                 node->unflushed = true;
                 return;

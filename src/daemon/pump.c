@@ -148,6 +148,7 @@ void pump_post(struct daemon *d, struct event *event)
 {
         assert(!d->stepping);
         event->now_ns = clock_now_ns();
+        event->unix_ms = clock_unix_ms();
         d->stepping = true;
         engine_step(d->engine, event);
         d->stepping = false;

@@ -74,12 +74,13 @@ static const unsigned redis_moves[] = {
 struct redis {
         struct redis_options options;
         enum redis_state state;
-        struct redis_link *link;      /* the present connection, or NULL */
-        unsigned links_n;             /* it and those that libuv has not let go of */
-        struct redis_reader *reader;  /* of the present connection, or of the last one */
-        struct redis_owed_queue owed; /* on the present connection */
-        struct redis_facts facts;     /* of the present connection */
-        struct redis_look look;       /* and of the node */
+        unsigned links_n;                    /* the present connection and those that libuv has not let go of */
+        struct redis_link *link;             /* the present connection, or NULL */
+        struct redis_reader *reader;         /* of the present connection, or of the last one */
+        struct redis_owed_queue owed;        /* on the present connection */
+        struct redis_facts facts;            /* of the present connection */
+        struct redis_look look;              /* and of the node */
+        uint64_t fences[KEYS_PER_ROUND_MAX]; /* of the answer that is being read */
         uint64_t rtt_us;
         unsigned looks_n;   /* on the present connection, that are not complete */
         uint64_t looked_ns; /* when the last one was sent */
@@ -312,6 +313,7 @@ static void redis_on_command(struct redis *r, const struct redis_owed *owed, con
         static const char *const shapes[COMMAND_KINDS_N] = { "an answer of the wrong shape to TAKE",
                                                              "an answer of the wrong shape to RELEASE",
                                                              "an answer of the wrong shape to RENEW",
+                                                             "an answer of the wrong shape to PLANT",
                                                              "an answer of the wrong shape to PEEK" };
         const enum command_kind kind = owed->command;
         const struct redis_link *link = r->link;
@@ -321,7 +323,7 @@ static void redis_on_command(struct redis *r, const struct redis_owed *owed, con
 
         if (value->kind == REDIS_VALUE_ERROR) {
                 redis_read_error(r, owed, value, words, &answer);
-        } else if (redis_script_decode(value, kind, owed->items_n, &answer) < 0) {
+        } else if (redis_script_decode(value, kind, owed->items_n, owed->acquire_n, r->fences, &answer) < 0) {
                 redis_give_up(r, shapes[kind]);
                 return;
         } else if (owed->by_text) {
@@ -498,6 +500,7 @@ int redis_send(struct redis *r, const struct command *command)
                 .kind = REDIS_OWED_COMMAND,
                 .command = command->kind,
                 .items_n = command->items_n,
+                .acquire_n = command->acquire_n,
                 .round = command->round,
                 .sent_ns = clock_now_ns(),
         };

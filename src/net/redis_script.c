@@ -11,7 +11,10 @@
  * other error is returned, since the value may still be there, but only at the end. What is deleted is announced on the
  * key's channel, to whoever listens; that is only help, so an error of it is none.
  *
- * RENEW goes through all keys, too: each for itself.
+ * RENEW and PLANT go through all keys, too: each for itself.
+ *
+ * A key's fence stands beside it, under a name of its own (REDIS_FENCE_PREFIX): see core/fence.h. Lua's numbers are
+ * exact up to 2^53; what stands there and is none of them is nobody's fence.
  *
  * PEEK writes nothing, and is rare: it is not loaded beforehand. It tells what INFO says of the node's fitness, where
  * the node lets us ask.
@@ -27,24 +30,52 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define SCRIPT_ARGS_MAX (6 + 3 * KEYS_PER_ROUND_MAX)
+#define SCRIPT_ARGS_MAX (7 + 4 * KEYS_PER_ROUND_MAX)
 _Static_assert(SCRIPT_ARGS_MAX <= REDIS_ARGS_MAX, "a command of the most keys can be encoded");
+
+#define FENCE_STEP_TEXT "1024"
+_Static_assert(FENCE_STEP == 1024, "the scripts' step is the engine's");
+#define FENCE_KEPT_TEXT "86400000"
+_Static_assert(FENCE_KEPT_MS == 86400000, "... and how long they keep it");
+
+/* A key that has our value: its ttl and its fence are raised to these, in decimal, where they are below. */
+#define SCRIPT_RAISE                                                                                                   \
+        "local function raise(key, ttl, fence)\n"                                                                      \
+        "  local left = redis.call('PTTL', key)\n"                                                                     \
+        "  if left >= 0 and left < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end\n"                           \
+        "  local name = '" REDIS_FENCE_PREFIX "' .. key\n"                                                             \
+        "  local stored = tonumber(redis.call('GET', name))\n"                                                         \
+        "  if stored and stored >= tonumber(fence) and stored < 2^53 then\n"                                           \
+        "    redis.call('PEXPIRE', name, " FENCE_KEPT_TEXT ")\n"                                                       \
+        "  else\n"                                                                                                     \
+        "    redis.call('SET', name, fence, 'PX', " FENCE_KEPT_TEXT ")\n"                                              \
+        "  end\n"                                                                                                      \
+        "end\n"
 
 #define NUMBER_MAX 24 /* a 64-bit number in decimal, with its NUL */
 
 /* clang-format off */
 static const char *const script_texts[REDIS_SCRIPTS_N] = {
         [COMMAND_TAKE] =
-                "local n, ttl = tonumber(ARGV[1]), ARGV[2]\n"
+                "local n, ttl, slack = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[4])\n"
                 "local t = redis.call('TIME')\n"
-                "local now = t[1] * 1000 + t[2] / 1000\n"
+                "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
                 "if ARGV[3] ~= '' and redis.call('GET', 'redlockd:cert') ~= ARGV[3] then return {2, 0, now} end\n"
-                "if n == 1 and #KEYS == 1 and redis.call('SET', KEYS[1], ARGV[4], 'PX', ttl, 'NX') then\n"
-                "  return {1, 0, now}\n"
+                "local function acquired(i)\n"
+                "  local name = '" REDIS_FENCE_PREFIX "' .. KEYS[i]\n"
+                "  local stored, least = tonumber(redis.call('GET', name)), (now - slack) * " FENCE_STEP_TEXT "\n"
+                "  if not stored or stored < least or stored >= 2^53 then stored = least end\n"
+                "  local fence = math.min(tonumber(ARGV[2 * i + 4]), (now + slack) * " FENCE_STEP_TEXT ")\n"
+                "  fence = math.max(fence, stored + " FENCE_STEP_TEXT ")\n"
+                "  redis.call('SET', name, string.format('%.0f', fence), 'PX', " FENCE_KEPT_TEXT ")\n"
+                "  return fence\n"
+                "end\n"
+                "if n == 1 and #KEYS == 1 and redis.call('SET', KEYS[1], ARGV[5], 'PX', ttl, 'NX') then\n"
+                "  return {1, 0, now, acquired(1)}\n"
                 "end\n"
                 "local held, forever = {0, 0, now}, false\n"
                 "for i, key in ipairs(KEYS) do\n"
-                "  if redis.call('GET', key) ~= (i > n and ARGV[i + 3]) then\n"
+                "  if redis.call('GET', key) ~= (i > n and ARGV[2 * i + 3]) then\n"
                 "    local left = redis.call('PTTL', key)\n"
                 "    forever = forever or left == -1\n"
                 "    held[2] = math.max(held[2], left)\n"
@@ -55,15 +86,17 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "  if forever then held[2] = 0 end\n"
                 "  return held\n"
                 "end\n"
+                SCRIPT_RAISE
+                "local done = {1, 0, now}\n"
                 "for i, key in ipairs(KEYS) do\n"
                 "  if i <= n then\n"
-                "    redis.call('SET', key, ARGV[i + 3], 'PX', ttl)\n"
+                "    redis.call('SET', key, ARGV[2 * i + 3], 'PX', ttl)\n"
+                "    done[i + 3] = acquired(i)\n"
                 "  else\n"
-                "    local left = redis.call('PTTL', key)\n"
-                "    if left >= 0 and left < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end\n"
+                "    raise(key, ttl, ARGV[2 * i + 4])\n"
                 "  end\n"
                 "end\n"
-                "return {1, 0, now}\n",
+                "return done\n",
         [COMMAND_RELEASE] =
                 "local t = redis.call('TIME')\n"
                 "local done, failed = {1, 0, t[1] * 1000 + t[2] / 1000}, false\n"
@@ -84,13 +117,26 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "return failed or done\n",
         [COMMAND_RENEW] =
                 "local t = redis.call('TIME')\n"
-                "local done = {1, 0, t[1] * 1000 + t[2] / 1000}\n"
+                "local done = {1, 0, t[1] * 1000 + math.floor(t[2] / 1000)}\n"
                 "if ARGV[1] ~= '' and redis.call('GET', 'redlockd:cert') ~= ARGV[1] then return {2, 0, done[3]} end\n"
+                SCRIPT_RAISE
                 "for i, key in ipairs(KEYS) do\n"
-                "  local ttl = ARGV[2 * i + 1]\n"
-                "  if redis.pcall('GET', key) == ARGV[2 * i] then\n"
-                "    local left = redis.call('PTTL', key)\n"
-                "    if left >= 0 and left < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end\n"
+                "  if redis.pcall('GET', key) == ARGV[3 * i - 1] then\n"
+                "    raise(key, ARGV[3 * i], ARGV[3 * i + 1])\n"
+                "  else\n"
+                "    done[1] = 0\n"
+                "    done[#done + 1] = i\n"
+                "  end\n"
+                "end\n"
+                "return done\n",
+        [COMMAND_PLANT] =
+                "local t = redis.call('TIME')\n"
+                "local done = {1, 0, t[1] * 1000 + math.floor(t[2] / 1000)}\n"
+                SCRIPT_RAISE
+                "for i, key in ipairs(KEYS) do\n"
+                "  if redis.call('SET', key, ARGV[3 * i - 2], 'PX', ARGV[3 * i - 1], 'NX') or\n"
+                "     redis.pcall('GET', key) == ARGV[3 * i - 2] then\n"
+                "    raise(key, 0, ARGV[3 * i])\n"
                 "  else\n"
                 "    done[1] = 0\n"
                 "    done[#done + 1] = i\n"
@@ -179,7 +225,8 @@ int redis_script_encode(struct buffer *output, const struct redis_script *script
 {
         bool by_text = script->by_text || script->sha[0] == '\0';
         char keys_digits[NUMBER_MAX], acquire_digits[NUMBER_MAX], ttl_digits[NUMBER_MAX], *block;
-        char own_digits[KEYS_PER_ROUND_MAX][NUMBER_MAX];
+        char own_digits[KEYS_PER_ROUND_MAX][NUMBER_MAX], fence_digits[KEYS_PER_ROUND_MAX][NUMBER_MAX];
+        char slack_digits[NUMBER_MAX];
         struct text args[SCRIPT_ARGS_MAX];
         size_t n = 0;
         unsigned i;
@@ -200,14 +247,18 @@ int redis_script_encode(struct buffer *output, const struct redis_script *script
         }
         if (command->kind == COMMAND_TAKE || command->kind == COMMAND_RENEW)
                 args[n++] = text_of(certificate);
+        if (command->kind == COMMAND_TAKE)
+                args[n++] = script_number(slack_digits, command->fence_slack_ms);
         for (i = 0; i < command->items_n; ++i) {
                 const struct command_item *item = &command->items[i];
 
                 args[n++] = text_of(item->value);
-                if (command->kind == COMMAND_RENEW)
+                if (command->kind == COMMAND_RENEW || command->kind == COMMAND_PLANT)
                         args[n++] = script_number(own_digits[i], item->ttl_ms);
                 else if (command->kind == COMMAND_RELEASE)
                         args[n++] = text_of(item->heard ? "1" : "0");
+                if (command->kind != COMMAND_RELEASE && command->kind != COMMAND_PEEK)
+                        args[n++] = script_number(fence_digits[i], item->fence);
         }
         r = redis_encode(output, args, n);
         mem_free(block);
@@ -255,8 +306,20 @@ static int script_decode_peek(const struct redis_value *value, struct answer *re
         return 0;
 }
 
-int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n,
-                        struct answer *ret_answer)
+static int script_decode_fences(const struct redis_value *element, unsigned n, uint64_t *ret_fences)
+{
+        unsigned i;
+
+        for (i = 0; i < n; ++i) {
+                if ((uint64_t)element[i].integer >= FENCE_MAX)
+                        return -EPROTO;
+                ret_fences[i] = (uint64_t)element[i].integer;
+        }
+        return 0;
+}
+
+int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n, unsigned acquire_n,
+                        uint64_t *ret_fences, struct answer *ret_answer)
 {
         const struct redis_value *element = value + 1;
         struct answer answer = { .verdict = ANSWER_GRANTED };
@@ -272,7 +335,13 @@ int redis_script_decode(const struct redis_value *value, enum command_kind kind,
                         return -EPROTO;
         answer.number = (uint64_t)element[1].integer;
         answer.node_ms = (uint64_t)element[2].integer;
-        r = script_decode_taken(element + 3, value->elements_n - 3, items_n, &answer.taken);
+        if (kind == COMMAND_TAKE && element[0].integer == 1) {
+                r = value->elements_n == 3 + acquire_n ? script_decode_fences(element + 3, acquire_n, ret_fences)
+                                                       : -EPROTO;
+                answer.fences = ret_fences;
+        } else {
+                r = script_decode_taken(element + 3, value->elements_n - 3, items_n, &answer.taken);
+        }
         if (r < 0)
                 return r;
         if (element[0].integer == 1) {
@@ -280,7 +349,7 @@ int redis_script_decode(const struct redis_value *value, enum command_kind kind,
                     (answer.taken && kind != COMMAND_RELEASE))
                         return -EPROTO;
         } else if (element[0].integer == 2) {
-                if (value->elements_n != 3 || kind == COMMAND_RELEASE || answer.number > 0)
+                if (value->elements_n != 3 || kind == COMMAND_RELEASE || kind == COMMAND_PLANT || answer.number > 0)
                         return -EPROTO;
                 answer.verdict = ANSWER_UNCERTIFIED;
         } else {

@@ -1,6 +1,7 @@
 /*
- * One node's keys: values with an expiry, in a hash table. A key whose time has passed does not exist; it is dropped
- * when it is met, or by a sweep once the table has doubled since the last one.
+ * One node's keys: values with an expiry and a fence, in a hash table. A key whose time has passed, or that was
+ * deleted, does not exist; but its fence does, until the clock has passed it by so far that a key without one begins
+ * above it. Then it is dropped, by a sweep once the table has doubled since the last one.
  */
 #include "redlockd/store/memory.h"
 
@@ -14,7 +15,8 @@
 
 struct entry {
         struct map_link link;
-        uint64_t expires_ms;
+        uint64_t expires_ms; /* 0: deleted */
+        uint64_t fence;
         char value[TOKEN_TEXT_LEN + 1];
         size_t key_len;
         char key[];
@@ -24,6 +26,8 @@ struct memory {
         struct map entries;
         struct hash_seed seed; /* all zero: the keys have passed the engine, whose own table is seeded */
         size_t sweep_at;
+        uint64_t swept_fence;                /* no key that was dropped had a higher one */
+        uint64_t fences[KEYS_PER_ROUND_MAX]; /* of the last answer */
 };
 
 int memory_new(struct memory **ret_memory)
@@ -53,6 +57,7 @@ void memory_flush(struct memory *m)
 
         while ((link = map_any(&m->entries)))
                 memory_drop(m, container_of(link, struct entry, link));
+        m->swept_fence = 0;
 }
 
 struct memory *memory_free(struct memory *m)
@@ -69,7 +74,8 @@ static bool entry_expired(const struct entry *entry, uint64_t now_ms)
         return entry->expires_ms <= now_ms;
 }
 
-static struct entry *memory_find(const struct memory *m, struct text key, uint64_t now_ms)
+/* The entry of a key, whether the key exists or not; NULL: it has none. */
+static struct entry *memory_entry(const struct memory *m, struct text key)
 {
         struct map_link *link;
 
@@ -77,12 +83,27 @@ static struct entry *memory_find(const struct memory *m, struct text key, uint64
                 struct entry *entry = container_of(link, struct entry, link);
 
                 if (text_equal(key, (struct text){ entry->key, entry->key_len }))
-                        return entry_expired(entry, now_ms) ? NULL : entry;
+                        return entry;
         }
         return NULL;
 }
 
-static void memory_sweep(struct memory *m, uint64_t now_ms)
+static struct entry *memory_find(const struct memory *m, struct text key, uint64_t now_ms)
+{
+        struct entry *entry = memory_entry(m, key);
+
+        return entry && !entry_expired(entry, now_ms) ? entry : NULL;
+}
+
+/* What a key without a fence begins at. */
+static uint64_t memory_floor(const struct memory *m, uint64_t now_ms, uint32_t slack_ms)
+{
+        uint64_t floor = now_ms > slack_ms ? (now_ms - slack_ms) * FENCE_STEP : 0;
+
+        return floor > m->swept_fence ? floor : m->swept_fence;
+}
+
+static void memory_sweep(struct memory *m, uint64_t now_ms, uint64_t floor)
 {
         struct map_link *link = map_any(&m->entries), *next;
 
@@ -92,35 +113,42 @@ static void memory_sweep(struct memory *m, uint64_t now_ms)
                 struct entry *entry = container_of(link, struct entry, link);
 
                 next = map_after(&m->entries, link);
-                if (entry_expired(entry, now_ms))
+                if (entry_expired(entry, now_ms) && entry->fence <= floor)
                         memory_drop(m, entry);
         }
+        m->swept_fence = floor;
         m->sweep_at = 2 * m->entries.n + MEMORY_SWEEP_MIN;
 }
 
-/* Puts a key that is not there. Returns 0 or -ENOMEM. */
-static int memory_put(struct memory *m, const struct command_item *item, uint64_t now_ms, uint64_t expires_ms)
+/* Puts a key that does not exist. NULL: no memory. */
+static struct entry *memory_put(struct memory *m, const struct command_item *item, uint64_t expires_ms)
 {
-        uint64_t hash = hash_text(&m->seed, item->key);
-        struct map_link *link, *next;
-        struct entry *entry;
+        struct entry *entry = memory_entry(m, item->key);
 
-        memory_sweep(m, now_ms);
-        for (link = map_first(&m->entries, hash); link; link = next) {
-                entry = container_of(link, struct entry, link);
-                next = map_next(link);
-                if (text_equal(item->key, (struct text){ entry->key, entry->key_len }))
-                        memory_drop(m, entry); /* an expired one of the same key */
+        if (!entry) {
+                entry = mem_zalloc(sizeof(*entry) + item->key.len);
+                if (!entry)
+                        return NULL;
+                entry->key_len = item->key.len;
+                memcpy(entry->key, item->key.data, item->key.len);
+                map_link(&m->entries, &entry->link, hash_text(&m->seed, item->key));
         }
-        entry = mem_zalloc(sizeof(*entry) + item->key.len);
-        if (!entry)
-                return -ENOMEM;
         entry->expires_ms = expires_ms;
         memcpy(entry->value, item->value, TOKEN_TEXT_LEN);
-        entry->key_len = item->key.len;
-        memcpy(entry->key, item->key.data, item->key.len);
-        map_link(&m->entries, &entry->link, hash);
-        return 0;
+        return entry;
+}
+
+static bool entry_is(const struct entry *entry, const struct command_item *item)
+{
+        return entry && strcmp(entry->value, item->value) == 0;
+}
+
+static void entry_raise(struct entry *entry, const struct command_item *item, uint64_t expires_ms)
+{
+        if (entry->expires_ms < expires_ms)
+                entry->expires_ms = expires_ms;
+        if (entry->fence < item->fence)
+                entry->fence = item->fence;
 }
 
 static void memory_release(struct memory *m, const struct command *command, uint64_t now_ms, struct answer *answer)
@@ -130,8 +158,8 @@ static void memory_release(struct memory *m, const struct command *command, uint
         for (i = 0; i < command->items_n; ++i) {
                 struct entry *entry = memory_find(m, command->items[i].key, now_ms);
 
-                if (entry && strcmp(entry->value, command->items[i].value) == 0) {
-                        memory_drop(m, entry);
+                if (entry_is(entry, &command->items[i])) {
+                        entry->expires_ms = 0;
                         ++answer->number;
                 }
         }
@@ -143,27 +171,58 @@ static void memory_renew(struct memory *m, const struct command *command, uint64
         unsigned i;
 
         for (i = 0; i < command->items_n; ++i) {
-                struct entry *entry = memory_find(m, command->items[i].key, now_ms);
-                uint64_t expires_ms = now_ms + command->items[i].ttl_ms;
+                const struct command_item *item = &command->items[i];
+                struct entry *entry = memory_find(m, item->key, now_ms);
 
-                if (!entry || strcmp(entry->value, command->items[i].value) != 0)
+                if (entry_is(entry, item))
+                        entry_raise(entry, item, now_ms + item->ttl_ms);
+                else
                         answer->taken |= UINT64_C(1) << i;
-                else if (entry->expires_ms < expires_ms)
-                        entry->expires_ms = expires_ms;
         }
         answer->verdict = answer->taken ? ANSWER_HELD : ANSWER_GRANTED;
+}
+
+static void memory_plant(struct memory *m, const struct command *command, uint64_t now_ms, struct answer *answer)
+{
+        unsigned i;
+
+        for (i = 0; i < command->items_n; ++i) {
+                const struct command_item *item = &command->items[i];
+                struct entry *entry = memory_find(m, item->key, now_ms);
+
+                if (!entry)
+                        entry = memory_put(m, item, now_ms + item->ttl_ms);
+                if (entry_is(entry, item))
+                        entry_raise(entry, item, 0);
+                else
+                        answer->taken |= UINT64_C(1) << i;
+        }
+        answer->verdict = answer->taken ? ANSWER_HELD : ANSWER_GRANTED;
+}
+
+/* See core/fence.h. */
+static uint64_t memory_fence(const struct memory *m, const struct command *command, unsigned i, uint64_t now_ms)
+{
+        const struct entry *entry = memory_entry(m, command->items[i].key);
+        uint64_t proposal = command->items[i].fence, ahead = (now_ms + command->fence_slack_ms) * FENCE_STEP;
+        uint64_t stored = memory_floor(m, now_ms, command->fence_slack_ms);
+
+        if (entry && entry->fence > stored)
+                stored = entry->fence;
+        if (proposal > ahead)
+                proposal = ahead;
+        return stored + FENCE_STEP > proposal ? stored + FENCE_STEP : proposal;
 }
 
 static void memory_take(struct memory *m, const struct command *command, uint64_t now_ms, struct answer *answer)
 {
         uint64_t expires_ms = now_ms + command->ttl_ms;
+        struct entry *entry;
         unsigned i;
 
         for (i = 0; i < command->items_n; ++i) {
-                struct entry *entry = memory_find(m, command->items[i].key, now_ms);
-                bool ours = entry && strcmp(entry->value, command->items[i].value) == 0;
-
-                if (i < command->acquire_n ? !entry : ours)
+                entry = memory_find(m, command->items[i].key, now_ms);
+                if (i < command->acquire_n ? !entry : entry_is(entry, &command->items[i]))
                         continue;
                 answer->taken |= UINT64_C(1) << i;
                 if (entry && entry->expires_ms - now_ms > answer->number)
@@ -172,19 +231,24 @@ static void memory_take(struct memory *m, const struct command *command, uint64_
         answer->verdict = answer->taken ? ANSWER_HELD : ANSWER_GRANTED;
         if (answer->taken)
                 return;
+        memory_sweep(m, now_ms, memory_floor(m, now_ms, command->fence_slack_ms));
         for (i = 0; i < command->items_n; ++i) {
                 if (i >= command->acquire_n) {
-                        struct entry *entry = memory_find(m, command->items[i].key, now_ms);
-
+                        entry = memory_find(m, command->items[i].key, now_ms);
                         assert(entry); /* it was ours above */
-                        if (entry->expires_ms < expires_ms)
-                                entry->expires_ms = expires_ms;
-                } else if (memory_put(m, &command->items[i], now_ms, expires_ms) < 0) {
+                        entry_raise(entry, &command->items[i], expires_ms);
+                        continue;
+                }
+                m->fences[i] = memory_fence(m, command, i, now_ms);
+                entry = memory_put(m, &command->items[i], expires_ms);
+                if (!entry) {
                         answer->verdict = ANSWER_ERROR;
                         answer->error = "OOM no memory for the key";
                         return;
                 }
+                entry->fence = m->fences[i];
         }
+        answer->fences = m->fences;
 }
 
 static void memory_peek(struct memory *m, const struct command *command, uint64_t now_ms, struct answer *answer)
@@ -212,6 +276,9 @@ void memory_execute(struct memory *m, const struct command *command, uint64_t no
                 break;
         case COMMAND_RENEW:
                 memory_renew(m, command, now_ms, &answer);
+                break;
+        case COMMAND_PLANT:
+                memory_plant(m, command, now_ms, &answer);
                 break;
         case COMMAND_PEEK:
                 memory_peek(m, command, now_ms, &answer);

@@ -63,6 +63,8 @@ static json_t *views_counters(const struct reply_context *context, const struct 
         r |= json_object_set_new(value, "handovers", codec_number(counters->handovers));
         r |= json_object_set_new(value, "tenures", codec_number(counters->tenures));
         r |= json_object_set_new(value, "wakeups", codec_number(counters->wakeups));
+        r |= json_object_set_new(value, "raises", codec_number(counters->raises));
+        r |= json_object_set_new(value, "plants", codec_number(counters->plants));
         r |= json_object_set_new(value, "disconnectReleases", codec_number(counters->disconnect_releases));
         r |= json_object_set_new(value, "malformed", codec_number(context->malformed));
         return codec_finish(value, r);
@@ -216,6 +218,7 @@ static void views_lock_cb(void *userdata, const struct inspect_lock *lock)
         r |= json_object_set_new(value, "key", codec_key(lock->key));
         r |= json_object_set_new(value, "session", codec_number(lock->session));
         r |= json_object_set_new(value, "pid", json_integer(lock->pid));
+        r |= json_object_set_new(value, "fence", codec_number(lock->fence));
         r |= json_object_set_new(value, "ttl", codec_number(lock->ttl_ms));
         r |= json_object_set_new(value, "validity", codec_number(views_ms_until(lock->valid_until_ns, now_ns)));
         r |= json_object_set_new(value, "heldFor", codec_number(views_ms_since(lock->since_ns, now_ns)));
@@ -250,6 +253,7 @@ static void views_map_cb(void *userdata, const struct inspect_lock *lock)
         value = json_object();
         r |= json_object_set_new(value, "key", codec_key(lock->key));
         r |= json_object_set_new(value, "value", codec_string(lock->value));
+        r |= json_object_set_new(value, "fence", codec_number(lock->fence));
         r |= json_object_set_new(value, "state", json_string("held"));
         r |= json_object_set_new(value, "validity", codec_number(validity_ms));
         r |= json_object_set_new(value, "expiration", codec_number(walk->context->unix_ms + validity_ms));

@@ -50,7 +50,8 @@ static void fake_conn_close(struct fake_conn *c)
 
 static const char *fake_default(struct fake_conn *c, const char *name, char *space, size_t size)
 {
-        static const char *const shas[] = { FAKE_SHA_TAKE, FAKE_SHA_RELEASE, FAKE_SHA_RENEW, FAKE_SHA_PEEK };
+        static const char *const shas[] = { FAKE_SHA_TAKE, FAKE_SHA_RELEASE, FAKE_SHA_RENEW, FAKE_SHA_PLANT,
+                                            FAKE_SHA_PEEK };
 
         if (strcmp(name, "PING") == 0)
                 return "+PONG\r\n";

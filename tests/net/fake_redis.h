@@ -16,7 +16,8 @@
 #define FAKE_SHA_TAKE     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define FAKE_SHA_RELEASE  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 #define FAKE_SHA_RENEW    "cccccccccccccccccccccccccccccccccccccccc"
-#define FAKE_SHA_PEEK     "dddddddddddddddddddddddddddddddddddddddd"
+#define FAKE_SHA_PLANT    "dddddddddddddddddddddddddddddddddddddddd"
+#define FAKE_SHA_PEEK     "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
 
 /* What every connection asks for first, where the address has no password and no db. */
 #define FAKE_INTRODUCTION_N (3 + COMMAND_KINDS_N)

@@ -101,12 +101,12 @@ START_TEST(without_quarantine_no_certificate_is_looked_for)
         scene_heartbeat_ms = SCENE_BEAT_MS;
         scene_up(&s);
         look_again(&s);
-        fake_redis_rule(&s.fake, "EVALSHA", "*3\r\n:1\r\n:0\r\n:5\r\n");
+        fake_redis_rule(&s.fake, "EVALSHA", "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n");
         scene_take(&s, 1);
         scene_expect(&s, "granted 1 0 5");
         ck_assert_uint_eq(fake_redis_count(&s.fake, "SET"), 0);
         ck_assert_uint_eq(fake_redis_count(&s.fake, "GET"), 0);
-        ck_assert_uint_eq(fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 1 15000  " SCENE_VALUE), 1);
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 1 15000  0 " SCENE_VALUE), 1);
         scene_end(&s);
 }
 END_TEST
@@ -124,7 +124,7 @@ START_TEST(an_acquire_carries_the_certificate_and_hears_where_it_does_not_stand)
         scene_expect(&s, NO_CERTIFICATE); /* what stands there instead is looked at at once */
         ck_assert_uint_eq(s.looks_n, 2);
         ck_assert_uint_eq(
-                fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 1 15000 " FAKE_CERTIFICATE " " SCENE_VALUE),
+                fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 1 15000 " FAKE_CERTIFICATE " 0 " SCENE_VALUE),
                 1);
         /* a release is nobody's vote, and compares nothing */
         fake_redis_rule(&s.fake, "EVALSHA", "*3\r\n:1\r\n:1\r\n:5\r\n");
@@ -465,7 +465,7 @@ START_TEST(the_certificate_for_the_former_list_counts_until_it_is_replaced)
         redis_recertify(s.redis, NEW_MEMBERS);
         look_again(&s);
         ck_assert_str_eq(s.looked, "up");
-        fake_redis_rule(&s.fake, "EVALSHA", "*3\r\n:1\r\n:0\r\n:5\r\n");
+        fake_redis_rule(&s.fake, "EVALSHA", "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n");
         scene_take(&s, 1);
         scene_expect(&s, "granted 1 0 5");
         ck_assert_uint_eq(fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 1 15000 " OLD_CERTIFICATE), 1);

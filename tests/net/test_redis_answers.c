@@ -5,8 +5,9 @@
 #include "net/scene.h"
 #include "unit/unit.h"
 
-#define GRANTED "*3\r\n:1\r\n:0\r\n:5\r\n"
-#define HELD    "*4\r\n:0\r\n:900\r\n:5\r\n:1\r\n"
+#define GRANTED  "*4\r\n:1\r\n:0\r\n:5\r\n:1740800000829440\r\n"
+#define RELEASED "*3\r\n:1\r\n:0\r\n:5\r\n"
+#define HELD     "*4\r\n:0\r\n:900\r\n:5\r\n:1\r\n"
 
 static void until_asked(struct scene *s, unsigned n)
 {
@@ -16,10 +17,12 @@ static void until_asked(struct scene *s, unsigned n)
 START_TEST(commands_are_script_calls)
 {
         const struct command_item items[] = {
-                { .key = text_of("a"), .value = SCENE_VALUE },
-                { .key = { "b\0c", 3 }, .value = SCENE_VALUE_B, .ttl_ms = 70, .heard = true }
+                { .key = text_of("a"), .value = SCENE_VALUE, .fence = UINT64_C(1740800000829440) },
+                { .key = { "b\0c", 3 }, .value = SCENE_VALUE_B, .ttl_ms = 70, .fence = 9, .heard = true }
         };
-        struct command command = { .round = 9, .ttl_ms = 4000, .items = items, .items_n = 2, .acquire_n = 1 };
+        struct command command = {
+                .round = 9, .ttl_ms = 4000, .fence_slack_ms = 7000, .items = items, .items_n = 2, .acquire_n = 1
+        };
         struct scene s;
         char *line;
 
@@ -29,17 +32,24 @@ START_TEST(commands_are_script_calls)
         ck_assert_int_eq(scene_send(&s, &command), 0);
         command.kind = COMMAND_RENEW;
         ck_assert_int_eq(scene_send(&s, &command), 0);
-        until_asked(&s, 3);
+        command.kind = COMMAND_PLANT;
+        ck_assert_int_eq(scene_send(&s, &command), 0);
+        until_asked(&s, 4);
         line = s.fake.commands[FAKE_INTRODUCTION_N];
         ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_TAKE " 2 a b");
-        ck_assert_str_eq(line + strlen(line) + 1, "c 1 4000  " SCENE_VALUE " " SCENE_VALUE_B);
+        ck_assert_str_eq(line + strlen(line) + 1,
+                         "c 1 4000  7000 " SCENE_VALUE " 1740800000829440 " SCENE_VALUE_B " 9");
         line = s.fake.commands[FAKE_INTRODUCTION_N + 1];
         ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_RELEASE " 2 a b");
         ck_assert_str_eq(line + strlen(line) + 1, "c " SCENE_VALUE " 0 " SCENE_VALUE_B " 1");
         line = s.fake.commands[FAKE_INTRODUCTION_N + 2];
         ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_RENEW " 2 a b");
-        ck_assert_str_eq(line + strlen(line) + 1, "c  " SCENE_VALUE " 0 " SCENE_VALUE_B " 70");
+        ck_assert_str_eq(line + strlen(line) + 1, "c  " SCENE_VALUE " 0 1740800000829440 " SCENE_VALUE_B " 70 9");
+        line = s.fake.commands[FAKE_INTRODUCTION_N + 3];
+        ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_PLANT " 2 a b");
+        ck_assert_str_eq(line + strlen(line) + 1, "c " SCENE_VALUE " 0 1740800000829440 " SCENE_VALUE_B " 70 9");
         scene_close_node(&s);
+        scene_expect(&s, "lost 9");
         scene_expect(&s, "lost 9");
         scene_expect(&s, "lost 9");
         scene_expect(&s, "lost 9");
@@ -148,7 +158,7 @@ START_TEST(many_replies_may_come_in_one_piece)
         scene_release(&s, 3);
         scene_take(&s, 4);
         until_asked(&s, 4);
-        fake_redis_reply(&s.fake, GRANTED HELD GRANTED "-OOM no\r\n");
+        fake_redis_reply(&s.fake, GRANTED HELD RELEASED "-OOM no\r\n");
         scene_expect(&s, "granted 1 0 5");
         scene_expect(&s, "held 2 1 900 5");
         scene_expect(&s, "granted 3 0 5");
@@ -179,7 +189,9 @@ START_TEST(what_no_script_can_have_answered_ends_the_connection)
                 { "*3\r\n:3\r\n:0\r\n:5\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*3\r\n:1\r\n:7\r\n:5\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*3\r\n:1\r\n:0\r\n:-5\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*4\r\n:1\r\n:0\r\n:5\r\n:1\r\n", "down an answer of the wrong shape to TAKE" },
+                { "*3\r\n:1\r\n:0\r\n:6\r\n", "down an answer of the wrong shape to TAKE" },
+                { "*5\r\n:1\r\n:0\r\n:5\r\n:1\r\n:2\r\n", "down an answer of the wrong shape to TAKE" },
+                { "*4\r\n:1\r\n:0\r\n:5\r\n:9007199254740992\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*3\r\n:0\r\n:0\r\n:5\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*4\r\n:0\r\n:0\r\n:5\r\n:0\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*4\r\n:0\r\n:0\r\n:5\r\n:2\r\n", "down an answer of the wrong shape to TAKE" },
@@ -341,7 +353,7 @@ START_TEST(a_script_that_the_node_forgot_is_sent_along_until_it_was_answered)
         scene_expect(&s, "again 1");
         scene_take(&s, 4);
         until_asked(&s, 4);
-        fake_redis_reply(&s.fake, "-NOSCRIPT No matching script. Please use EVAL.\r\n" GRANTED);
+        fake_redis_reply(&s.fake, "-NOSCRIPT No matching script. Please use EVAL.\r\n" RELEASED);
         scene_expect(&s, "again 2");
         scene_expect(&s, "granted 3 0 5");
         scene_take(&s, 5);
@@ -356,7 +368,7 @@ START_TEST(a_script_that_the_node_forgot_is_sent_along_until_it_was_answered)
         scene_expect(&s, "granted 5 0 5");
         scene_take(&s, 8);
         until_asked(&s, 8);
-        fake_redis_reply(&s.fake, GRANTED GRANTED GRANTED);
+        fake_redis_reply(&s.fake, GRANTED RELEASED GRANTED);
         scene_expect(&s, "granted 6 0 5");
         scene_expect(&s, "granted 7 0 5");
         scene_expect(&s, "granted 8 0 5");

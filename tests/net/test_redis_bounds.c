@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#define GRANTED "*3\r\n:1\r\n:0\r\n:5\r\n"
+#define GRANTED "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n"
 
 static void until_asked(struct scene *s, unsigned n)
 {
@@ -66,7 +66,7 @@ START_TEST(more_than_the_kernel_takes_is_written_bit_by_bit)
 {
         static char key[512];
         struct command_item items[KEYS_PER_ROUND_MAX];
-        struct command command = { .ttl_ms = 1, .items = items, .items_n = KEYS_PER_ROUND_MAX };
+        struct command command = { .ttl_ms = 1, .items = items, .items_n = KEYS_PER_ROUND_MAX, .acquire_n = 1 };
         struct scene s;
 
         for (unsigned i = 0; i < KEYS_PER_ROUND_MAX; ++i)
@@ -117,7 +117,7 @@ START_TEST(the_bytes_that_wait_are_bounded)
 {
         static char key[512];
         struct command_item items[KEYS_PER_ROUND_MAX];
-        const struct command command = { .ttl_ms = 1, .items = items, .items_n = KEYS_PER_ROUND_MAX };
+        const struct command command = { .ttl_ms = 1, .items = items, .items_n = KEYS_PER_ROUND_MAX, .acquire_n = 1 };
         unsigned n = 0, m;
         struct scene s;
 
@@ -144,7 +144,7 @@ END_TEST
 START_TEST(without_memory_a_command_is_not_taken_and_nothing_else_happens)
 {
         const struct command_item item = { .key = text_of("k"), .value = SCENE_VALUE };
-        const struct command command = { .ttl_ms = 1, .items = &item, .items_n = 1 };
+        const struct command command = { .ttl_ms = 1, .items = &item, .items_n = 1, .acquire_n = 1 };
         unsigned refused = 0, n = 0;
         struct scene s;
 

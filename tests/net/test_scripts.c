@@ -83,12 +83,28 @@ static uint32_t dice(uint64_t *state, uint32_t sides)
         return (uint32_t)(*state >> 33) % sides;
 }
 
+/* The clock of a host that is right, or some seconds off, or has lost its mind. */
+static uint64_t random_fence(uint64_t *seed)
+{
+        uint64_t ms = (uint64_t)time(NULL) * 1000;
+
+        switch (dice(seed, 4)) {
+        case 0:
+                return dice(seed, 1000000);
+        case 1:
+                return FENCE_MAX - 1 - dice(seed, 1000000);
+        default:
+                return (ms + dice(seed, 40000) - 20000) * FENCE_STEP + dice(seed, FENCE_STEP);
+        }
+}
+
 static struct command random_command(uint64_t *seed, struct command_item items[KEYS_N])
 {
         static const char *const values[] = { SCENE_VALUE, SCENE_VALUE_B };
         static const char *const keys[KEYS_N] = { "a", "b", "c", "d", "e", "f" };
-        static const enum command_kind kinds[] = { COMMAND_TAKE,    COMMAND_TAKE,  COMMAND_TAKE,  COMMAND_RELEASE,
-                                                   COMMAND_RELEASE, COMMAND_RENEW, COMMAND_RENEW, COMMAND_PEEK };
+        static const enum command_kind kinds[] = { COMMAND_TAKE,    COMMAND_TAKE,    COMMAND_TAKE,
+                                                   COMMAND_RELEASE, COMMAND_RELEASE, COMMAND_RENEW,
+                                                   COMMAND_RENEW,   COMMAND_PLANT,   COMMAND_PEEK };
         struct command command = { .items = items, .items_n = 1 + dice(seed, 3) };
         unsigned first = dice(seed, KEYS_N), i;
 
@@ -96,11 +112,13 @@ static struct command random_command(uint64_t *seed, struct command_item items[K
         if (command.kind == COMMAND_PEEK)
                 command.items_n = 1;
         command.ttl_ms = 100000 * (1 + dice(seed, 4));
+        command.fence_slack_ms = 10000 * dice(seed, 2);
         command.acquire_n = command.kind == COMMAND_TAKE ? dice(seed, command.items_n + 1) : 0;
         for (i = 0; i < command.items_n; ++i)
                 items[i] = (struct command_item){ .key = text_of(keys[(first + i) % KEYS_N]),
                                                   .value = values[dice(seed, 2)],
-                                                  .ttl_ms = 100000 * (1 + dice(seed, 4)) };
+                                                  .ttl_ms = 100000 * (1 + dice(seed, 4)),
+                                                  .fence = random_fence(seed) };
         return command;
 }
 
@@ -110,6 +128,9 @@ static void compare(const struct command *command, const struct answer *answer, 
                       "verdict %d, not %d; taken %" PRIx64 ", not %" PRIx64, answer->verdict, expected->verdict,
                       answer->taken, expected->taken);
         ck_assert_int_eq(answer->peek, expected->peek);
+        ck_assert((answer->fences == NULL) == (expected->fences == NULL));
+        for (unsigned i = 0; i < command->acquire_n && answer->fences; ++i)
+                ck_assert_uint_eq(answer->fences[i], expected->fences[i]);
         /* a ttl runs from when it is set, which is after the script read the time */
         ck_assert_int_le(llabs((long long)answer->number - (long long)expected->number),
                          command->kind == COMMAND_TAKE || command->kind == COMMAND_PEEK ? 10000 : 0);
@@ -149,6 +170,8 @@ START_TEST(random_sequences_are_answered_as_by_the_memory_node)
         ck_assert_uint_gt(seen[COMMAND_RELEASE][ANSWER_GRANTED], commands_n / 10);
         ck_assert_uint_gt(seen[COMMAND_RENEW][ANSWER_GRANTED], commands_n / 1000);
         ck_assert_uint_gt(seen[COMMAND_RENEW][ANSWER_HELD], commands_n / 10);
+        ck_assert_uint_gt(seen[COMMAND_PLANT][ANSWER_GRANTED], commands_n / 100);
+        ck_assert_uint_gt(seen[COMMAND_PLANT][ANSWER_HELD], commands_n / 100);
         ck_assert_uint_gt(peeked[PEEK_ABSENT], 0);
         ck_assert_uint_gt(peeked[PEEK_OURS], 0);
         ck_assert_uint_gt(peeked[PEEK_OTHER], 0);

@@ -350,6 +350,11 @@ static void life_begin(struct life *l, uint64_t seed, FILE *trace)
         }
         for (n = 0; n < l->hosts_n; ++n)
                 l->w->hosts[n].clock.ppm = life_rate(l);
+        /* The wall clocks of hosts are as they are; now and then one is nonsense. */
+        for (n = 0; n < l->hosts_n && draw_from(l, &l->change.dice, 2) == 0; ++n)
+                l->w->hosts[n].wall_ms =
+                        (int64_t)draw_from(l, &l->change.dice, 6001) -
+                        (draw_from(l, &l->change.dice, 10) ? 3000 : (int64_t)WORLD_UNIX_MS - WORLD_UNIX_MS / 4);
         for (n = 1; n <= l->sessions_max / 2 + 1; ++n)
                 world_open(l->w, 1 + (unsigned)draw(l, l->hosts_n));
 }
@@ -392,6 +397,8 @@ bool life_run(uint64_t seed, const struct text *bytes, FILE *trace, struct life_
         totals->counts.granted += counts.granted;
         totals->counts.extended += counts.extended;
         totals->counts.refused += counts.refused;
+        totals->counts.asked += counts.asked;
+        totals->counts.raised += counts.raised;
         snprintf(ret_wrong, wrong_size, "%s%s", left, wrong ? wrong : "");
         if (wrong)
                 return false; /* the world is left as it is: it cannot be taken down in order */

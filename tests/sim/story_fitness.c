@@ -269,6 +269,8 @@ static void releases_go_to_a_node_in_quarantine(void)
         story_run(w, 10);
         story_expect(w, "10.000  A > free k\n"
                         "10.000  h1 > n1 n2 n3 release k#1\n"
+                        "11.000  n2 > granted\n"
+                        "11.000  n3 > granted\n"
                         "11.000  n1 > released\n"
                         "11.000  n2 > released\n"
                         "11.000  A < k freed\n"
@@ -292,7 +294,8 @@ static void an_extension_is_not_carried_by_a_node_in_quarantine(void)
         story_extend(w, a, "k", (struct ask){ .tries = 1 });
         story_run(w, 10);
         story_expect(w, "10.000  A > extend k\n"
-                        "10.000  A < NO_QUORUM n1:down n2:down n3:pending, 1 attempts, 0 ms\n");
+                        "10.000  A < NO_QUORUM n1:down n2:down n3:pending, 1 attempts, 0 ms\n"
+                        "11.000  n3 > granted\n");
         story_end(w);
 }
 

@@ -398,7 +398,9 @@ static void a_lock_is_lost_only_where_a_majority_says_so(void)
                         "1301.000  n1 > held\n"
                         "1301.000  n2 > granted\n"
                         "1301.000  n3 > granted\n"
-                        "1301.000  A < k#1 extended 9897\n");
+                        "1301.000  A < k#1 extended 9897\n"
+                        "1301.000  h1 > n1 plant k#1\n"
+                        "1302.000  n1 > granted\n");
         story_end(w);
 }
 

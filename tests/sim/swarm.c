@@ -107,5 +107,7 @@ int main(int argc, char **argv)
                (double)totals.counts.requests / (double)runs, (double)totals.counts.granted / (double)runs,
                (double)totals.counts.extended / (double)runs, (double)totals.counts.refused / (double)runs,
                (double)totals.steps / (double)runs, (double)totals.virtual_ms / 1000 / (double)runs);
+        printf("swarm: of what the nodes were asked for and gave, %.2f %% took a second round for its fence\n",
+               100 * (double)totals.counts.raised / (double)(totals.counts.asked ? totals.counts.asked : 1));
         return 0;
 }

@@ -9,6 +9,7 @@
 
 struct trace {
         FILE *out;
+        bool fences;
         bool gathering;
         uint64_t round;
         unsigned host;
@@ -17,11 +18,12 @@ struct trace {
         unsigned tokens_n, tokens_size;
 };
 
-struct trace *trace_new(FILE *out)
+struct trace *trace_new(FILE *out, bool fences)
 {
         struct trace *t = calloc(1, sizeof(*t));
 
         t->out = out;
+        t->fences = fences;
         return t;
 }
 
@@ -92,7 +94,7 @@ void trace_line(struct trace *t, uint64_t now_ns, const char *format, ...)
 
 void trace_command(struct trace *t, uint64_t now_ns, unsigned host, const struct command *c)
 {
-        static const char *const kinds[COMMAND_KINDS_N] = { "take", "release", "renew", "peek" };
+        static const char *const kinds[COMMAND_KINDS_N] = { "take", "release", "renew", "plant", "peek" };
         unsigned i;
         int n;
 
@@ -133,10 +135,22 @@ void trace_request(struct trace *t, uint64_t now_ns, const struct request *r)
         fputc('\n', t->out);
 }
 
+static const char *const trace_outcomes[] = { "",      "held",    "acquired", "extended", "reacquired",
+                                              "freed", "pending", "expired",  "missing",  "taken" };
+
+static void trace_held(struct trace *t, uint64_t host_ns, const struct reply_item *item)
+{
+        fprintf(t->out, "#%u %s %llu", trace_token(t, item->value), trace_outcomes[item->outcome],
+                (unsigned long long)((item->valid_until_ns - host_ns) / NS_PER_MS));
+        if (t->fences)
+                fprintf(t->out, " fence %lld.%llu",
+                        (long long)(item->fence / FENCE_STEP) - (long long)(WORLD_EPOCH_NS / NS_PER_MS) -
+                                (long long)WORLD_UNIX_MS,
+                        (unsigned long long)(item->fence % FENCE_STEP));
+}
+
 static void trace_items(struct trace *t, uint64_t host_ns, const struct reply *r)
 {
-        static const char *const outcomes[] = { "",      "held",    "acquired", "extended", "reacquired",
-                                                "freed", "pending", "expired",  "missing",  "taken" };
         size_t i;
 
         for (i = 0; i < r->items_n; ++i) {
@@ -146,10 +160,9 @@ static void trace_items(struct trace *t, uint64_t host_ns, const struct reply *r
                         continue;
                 fprintf(t->out, " %.*s", (int)item->key.len, item->key.data);
                 if (!r->error && item->value[0])
-                        fprintf(t->out, "#%u %s %llu", trace_token(t, item->value), outcomes[item->outcome],
-                                (unsigned long long)((item->valid_until_ns - host_ns) / NS_PER_MS));
+                        trace_held(t, host_ns, item);
                 else if (!r->error)
-                        fprintf(t->out, " %s", outcomes[item->outcome]);
+                        fprintf(t->out, " %s", trace_outcomes[item->outcome]);
         }
 }
 

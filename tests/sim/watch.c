@@ -43,6 +43,12 @@ struct asked {
         bool answered;
 };
 
+struct fenced {
+        unsigned host, key;
+        uint64_t at_ns;
+        uint64_t fence;
+};
+
 struct watch {
         bool wild;
         struct world *world;
@@ -57,6 +63,8 @@ struct watch {
                 char value[TOKEN_TEXT_LEN + 1];
         } * tokens;
         size_t tokens_n, tokens_size;
+        struct fenced *fences; /* of every grant */
+        size_t fences_n, fences_size;
         uint64_t effects_n;
         size_t answered_n; /* in this step */
         struct {
@@ -65,6 +73,8 @@ struct watch {
                 uint64_t at_ns;
                 uint64_t timeout_ms;
         } asked_nodes[WORLD_HOSTS_MAX][WATCH_KEYS_MAX]; /* the latest TAKE of each host for each key: its lease */
+        uint64_t raised_ns[WORLD_HOSTS_MAX]; /* when a host last told nodes to raise fences of what it was taking */
+        uint64_t raised_round[WORLD_HOSTS_MAX];
         struct watch_counts counts;
         char verdict[256];
 };
@@ -175,6 +185,69 @@ static bool surely_waits(const struct watch *w, const struct asked *a)
                w->world->now_ns > from_ns + 2 * NODE_TIMEOUT_MAX_MS * NS_PER_MS;
 }
 
+/*
+ * What fences need: that no node has forgotten any and none is new, or that the clocks of the nodes differ by less than
+ * is left for that.
+ */
+static bool fences_can_hold(const struct watch *w)
+{
+        uint64_t ms, least_ms = UINT64_MAX, most_ms = 0;
+        bool forgot = w->world->members_change;
+        unsigned n;
+
+        for (n = 1; n <= w->world->options.nodes_n; ++n) {
+                ms = world_node_ms(w->world, n, w->world->now_ns);
+                least_ms = ms < least_ms ? ms : least_ms;
+                most_ms = ms > most_ms ? ms : most_ms;
+                forgot |= world_node(w->world, n - 1)->wiped_ns > 0;
+        }
+        return !forgot || (!w->wild && most_ms - least_ms < w->world->options.ttl_max_ms / 2);
+}
+
+/* It is greater than that of every grant before its request came; and than its own host's before, in any case. */
+static void check_fence(struct watch *w, const struct asked *a, unsigned key, uint64_t fence)
+{
+        unsigned host = host_of(w, a->session);
+        size_t i;
+
+        if (fence == 0 || fence >= FENCE_MAX)
+                violated(w, "fence: %llu is none", (unsigned long long)fence);
+        for (i = 0; i < w->fences_n && fences_can_hold(w); ++i) {
+                const struct fenced *f = &w->fences[i];
+
+                if (f->key != key || f->fence < fence ||
+                    (f->host != host && f->at_ns > a->arrived_ns && f->fence > fence))
+                        continue;
+                violated(w, "fence: %s gets %s with %llu, and %llu was h%u's", trace_name(a->session), watch_key(key),
+                         (unsigned long long)fence, (unsigned long long)f->fence, f->host);
+        }
+        if (w->fences_n == w->fences_size) {
+                w->fences_size = w->fences_size ? 2 * w->fences_size : 64;
+                w->fences = realloc(w->fences, w->fences_size * sizeof(*w->fences));
+        }
+        w->fences[w->fences_n++] =
+                (struct fenced){ .host = host, .key = key, .at_ns = w->world->now_ns, .fence = fence };
+}
+
+struct seen_lock {
+        uint64_t session;
+};
+
+static void see_lock(void *userdata, const struct inspect_lock *lock)
+{
+        ((struct seen_lock *)userdata)->session = lock->session;
+}
+
+/* Who holds a key as its host sees it; 0: nobody. A session may believe in a lock that its host knows to be lost. */
+static uint64_t shown_holder(const struct watch *w, unsigned host, unsigned key)
+{
+        struct seen_lock seen = { 0 };
+
+        inspect_locks(w->world->hosts[host - 1].engine, world_host_ns(w->world, host, w->world->now_ns), 0,
+                      text_of(watch_key(key)), see_lock, &seen);
+        return seen.session;
+}
+
 /* The sessions that the session of a request waits for by it, as a mask. */
 static uint64_t waits_for(const struct watch *w, const struct asked *a)
 {
@@ -189,7 +262,8 @@ static uint64_t waits_for(const struct watch *w, const struct asked *a)
                         continue;
                 if (freed_since(w, a->session, key, a->id))
                         continue; /* it may hold it yet: that is done after this request */
-                if (b->session && b->until_ns > w->world->now_ns && host_of(w, b->session) == host_of(w, a->session))
+                if (b->session && b->until_ns > w->world->now_ns && host_of(w, b->session) == host_of(w, a->session) &&
+                    shown_holder(w, host_of(w, b->session), key) == b->session)
                         mask |= UINT64_C(1) << b->session;
                 for (i = w->first_open; i + 1 < a->id; ++i)
                         if (w->asked[i].session != a->session && w->asked[i].keys & 1u << key &&
@@ -262,15 +336,22 @@ static void watch_on_request(void *userdata, const struct request *r)
                 w->subscribed[r->session] |= r->events; /* a notice may be on its way when the mask changes */
 }
 
-static void check_fresh(struct watch *w, const char *value)
+static bool was_granted(const struct watch *w, const char *value)
 {
         size_t i;
 
         for (i = 0; i < w->tokens_n; ++i)
-                if (strcmp(w->tokens[i].value, value) == 0) {
-                        violated(w, "fresh: a token was granted twice");
-                        return;
-                }
+                if (strcmp(w->tokens[i].value, value) == 0)
+                        return true;
+        return false;
+}
+
+static void check_fresh(struct watch *w, const char *value)
+{
+        if (was_granted(w, value)) {
+                violated(w, "fresh: a token was granted twice");
+                return;
+        }
         if (w->tokens_n == w->tokens_size) {
                 w->tokens_size = w->tokens_size ? 2 * w->tokens_size : 64;
                 w->tokens = realloc(w->tokens, w->tokens_size * sizeof(*w->tokens));
@@ -278,30 +359,19 @@ static void check_fresh(struct watch *w, const char *value)
         memcpy(w->tokens[w->tokens_n++].value, value, TOKEN_TEXT_LEN + 1);
 }
 
-struct seen_lock {
-        uint64_t session;
-};
-
-static void see_lock(void *userdata, const struct inspect_lock *lock)
-{
-        ((struct seen_lock *)userdata)->session = lock->session;
-}
-
 /* What the other hosts show as held: a renewed lock is held for longer than its reply said. */
 static void check_shown(struct watch *w, const struct reply *r, unsigned key)
 {
-        struct seen_lock seen;
+        uint64_t session;
         unsigned host;
 
         for (host = 1; host <= w->world->options.hosts_n && !w->wild; ++host) {
                 if (host == host_of(w, r->session))
                         continue;
-                seen.session = 0;
-                inspect_locks(w->world->hosts[host - 1].engine, world_host_ns(w->world, host, w->world->now_ns), 0,
-                              text_of(watch_key(key)), see_lock, &seen);
-                if (seen.session)
+                session = shown_holder(w, host, key);
+                if (session)
                         violated(w, "exclusion: h%u shows %s as held by %s, and it goes to %s", host, watch_key(key),
-                                 trace_name(seen.session), trace_name(r->session));
+                                 trace_name(session), trace_name(r->session));
         }
 }
 
@@ -393,29 +463,31 @@ static void check_budget(struct watch *w, const struct asked *a)
 
 static void check_timely(struct watch *w, unsigned host, unsigned key, const char *value)
 {
-        uint64_t since_ns = w->world->now_ns - w->asked_nodes[host - 1][key].at_ns;
+        uint64_t at_ns = w->asked_nodes[host - 1][key].at_ns, since_ns;
+        uint64_t timeout_ns = w->asked_nodes[host - 1][key].timeout_ms * NS_PER_MS * 101 / 100;
 
-        if (strcmp(w->asked_nodes[host - 1][key].value, value) == 0 &&
-            since_ns > w->asked_nodes[host - 1][key].timeout_ms * NS_PER_MS * 101 / 100)
+        if (w->raised_ns[host - 1] > at_ns && w->raised_ns[host - 1] <= at_ns + timeout_ns)
+                at_ns = w->raised_ns[host - 1];
+        since_ns = w->world->now_ns - at_ns;
+        if (strcmp(w->asked_nodes[host - 1][key].value, value) == 0 && since_ns > timeout_ns)
                 violated(w, "timely: %s was granted %llu ms after the nodes were asked", watch_key(key),
                          (unsigned long long)(since_ns / NS_PER_MS));
 }
 
 /*
  * A grant is worth at least LEASE_PASS_PERCENT of the validity that its caller asked for; where the nodes were asked
- * for it, but for the time that they may take.
+ * for it, but for the time that they may take: twice, where their fences differ.
  */
 static void check_worth(struct watch *w, const struct asked *a, unsigned key, uint64_t left_ns)
 {
         uint64_t least_ns = validity_end_ns(0, a->ttl_ms, 0.01) / 100 * LEASE_PASS_PERCENT;
+        uint64_t asking_ns = 2 * validity_node_timeout_ms(a->ttl_ms) * NS_PER_MS;
 
         if (a->hold_ms && a->hold_ms * NS_PER_MS < least_ns)
                 least_ns = a->hold_ms * NS_PER_MS;
 
         if (w->asked_nodes[host_of(w, a->session) - 1][key].at_ns >= a->arrived_ns)
-                least_ns -= validity_node_timeout_ms(a->ttl_ms) * NS_PER_MS < least_ns
-                                    ? validity_node_timeout_ms(a->ttl_ms) * NS_PER_MS
-                                    : least_ns;
+                least_ns -= asking_ns < least_ns ? asking_ns : least_ns;
         if (left_ns + WATCH_SLACK_NS < least_ns)
                 violated(w, "worth: %s gets %s for %llu ms, and asked for %u", trace_name(a->session), watch_key(key),
                          (unsigned long long)(left_ns / NS_PER_MS), a->ttl_ms);
@@ -437,6 +509,8 @@ static void watch_granted(struct watch *w, const struct reply *r, const struct a
                 ++w->counts.granted;
                 check_exclusion(w, r, key);
                 check_fresh(w, item->value);
+                check_fence(w, a, key, item->fence);
+                w->counts.asked += strcmp(w->asked_nodes[host - 1][key].value, item->value) == 0;
                 check_backing(w, a, key, w->asked_nodes[host - 1][key].acquired_ns, until_ns);
                 check_queue(w, a, key);
                 check_worth(w, a, key, item->valid_until_ns - world_host_ns(w->world, host, w->world->now_ns));
@@ -560,6 +634,16 @@ static void watch_on_close(void *userdata, unsigned session)
                                  (unsigned long long)i + 1);
 }
 
+/* The same command to several nodes is one raise. */
+static void watch_raise(struct watch *w, unsigned host, const struct command *command)
+{
+        if (w->raised_round[host - 1] == command->round)
+                return;
+        w->raised_round[host - 1] = command->round;
+        w->raised_ns[host - 1] = w->world->now_ns;
+        w->counts.raised += command->items_n;
+}
+
 static void watch_on_command(void *userdata, unsigned host, const struct command *command)
 {
         struct watch *w = userdata;
@@ -592,6 +676,8 @@ static void watch_on_command(void *userdata, unsigned host, const struct command
                     until_ns > b->renewed_until_ns)
                         b->renewed_until_ns = until_ns;
         }
+        if (command->kind == COMMAND_TAKE && command->acquire_n == 0 && !was_granted(w, command->items[0].value))
+                watch_raise(w, host, command);
         for (i = 0; i < command->items_n && command->kind == COMMAND_TAKE; ++i) {
                 unsigned key = watch_number(command->items[i].key);
 
@@ -648,6 +734,7 @@ struct watch *watch_free(struct watch *w)
                 return NULL;
         free(w->asked);
         free(w->tokens);
+        free(w->fences);
         free(w);
         return NULL;
 }

@@ -54,6 +54,8 @@ const char *watch_verdict(const struct watch *w);
 
 struct watch_counts {
         uint64_t requests, granted, extended, refused;
+        uint64_t asked,
+                raised; /* keys that the nodes were asked for and gave; ... and whose fences took a second round */
 };
 
 struct watch_counts watch_counts(const struct watch *w);

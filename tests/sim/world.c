@@ -18,6 +18,7 @@
 #define PPM             1000000
 
 #define LOOK_MS     500
+#define TTL_MAX_MS  60000
 #define WORLD_DRIFT 0.01
 
 enum parcel_kind {
@@ -41,6 +42,7 @@ struct parcel {
         uint64_t mark;          /* LOOK, CERTIFY: what stands in the certificate's place */
         bool durable, unfit;    /* LOOK */
         struct answer answer;   /* COMMAND, to a host */
+        uint64_t *fences;       /* ... its; they follow the items */
         struct command command; /* owns its items and their texts, which follow in the same block */
         struct command_item items[];
 };
@@ -87,9 +89,14 @@ uint64_t world_host_ns(const struct world *w, unsigned host, uint64_t true_ns)
         return clock_at(&w->hosts[host - 1].clock, true_ns);
 }
 
+uint64_t world_unix_ms(const struct world *w, unsigned host)
+{
+        return WORLD_UNIX_MS + world_host_ns(w, host, w->now_ns) / NS_PER_MS + (uint64_t)w->hosts[host - 1].wall_ms;
+}
+
 uint64_t world_node_ms(struct world *w, unsigned node, uint64_t true_ns)
 {
-        return clock_at(&world_node(w, node - 1)->clock, true_ns) / NS_PER_MS;
+        return WORLD_UNIX_MS + clock_at(&world_node(w, node - 1)->clock, true_ns) / NS_PER_MS;
 }
 
 uint64_t world_true_ns(const struct world *w, unsigned host, uint64_t host_ns)
@@ -169,11 +176,12 @@ static struct parcel *parcel_new(const struct command *command)
 
         for (i = 0; i < command->items_n; ++i)
                 texts += command->items[i].key.len + TOKEN_TEXT_LEN + 1;
-        at = sizeof(*p) + command->items_n * sizeof(p->items[0]);
+        at = sizeof(*p) + command->items_n * (sizeof(p->items[0]) + sizeof(p->fences[0]));
         p = malloc(at + texts);
         memset(p, 0, sizeof(*p));
         p->command = *command;
         p->command.items = p->items;
+        p->fences = (uint64_t *)&p->items[command->items_n];
         text = (char *)p + at;
         for (i = 0; i < command->items_n; ++i) {
                 strncpy(text, command->items[i].value, TOKEN_TEXT_LEN + 1); /* PEEK's may be empty */
@@ -182,6 +190,7 @@ static struct parcel *parcel_new(const struct command *command)
                 memcpy(text, command->items[i].key.data, command->items[i].key.len);
                 p->items[i].key = (struct text){ text, command->items[i].key.len };
                 p->items[i].ttl_ms = command->items[i].ttl_ms;
+                p->items[i].fence = command->items[i].fence;
                 p->items[i].heard = command->items[i].heard;
                 text += command->items[i].key.len;
         }
@@ -260,6 +269,7 @@ static void world_send(struct world *w, unsigned host, const struct command *com
         if (world_node(w, command->node)->refuses || !h->connected[command->node]) {
                 struct event ev = { .kind = EVENT_ANSWER,
                                     .now_ns = world_host_ns(w, host + 1, w->now_ns),
+                                    .unix_ms = world_unix_ms(w, host + 1),
                                     .answer = { .round = command->round,
                                                 .node = command->node,
                                                 .answer = { .verdict = ANSWER_UNSENT } } };
@@ -465,6 +475,7 @@ static void world_post(struct world *w, unsigned host, struct event *ev)
 
         ++w->steps_n;
         ev->now_ns = world_host_ns(w, host + 1, w->now_ns);
+        ev->unix_ms = world_unix_ms(w, host + 1);
         engine_step(w->hosts[host].engine, ev);
         for (n = 0; engine_pop(w->hosts[host].engine, &fx); ++n)
                 world_on_effect(w, host, &fx);
@@ -546,6 +557,8 @@ static void world_carry_out(struct world *w, struct parcel *p)
                 others = world_announce(w, p);
         memory_execute(n->memory, &p->command, world_node_ms(w, p->node + 1, w->now_ns), &p->answer);
         p->answer.taken |= others;
+        if (p->answer.fences)
+                p->answer.fences = memcpy(p->fences, p->answer.fences, p->command.acquire_n * sizeof(p->fences[0]));
         if (watch && watch->on_vote && p->command.kind == COMMAND_TAKE && p->answer.verdict == ANSWER_GRANTED)
                 watch->on_vote(watch->userdata, p->node + 1);
 }
@@ -939,6 +952,12 @@ void world_slow(struct world *w, unsigned node, uint64_t latency_us)
                 world_node(w, node - 1)->latency_ns = latency_us * NS_PER_US;
 }
 
+void world_set_wall(struct world *w, unsigned host, int64_t ms)
+{
+        if (w)
+                w->hosts[host - 1].wall_ms = ms;
+}
+
 void world_step_clock(struct world *w, unsigned node, int64_t ms)
 {
         if (!w)
@@ -992,6 +1011,7 @@ void world_members(struct world *w, unsigned host, uint32_t members)
         ev.configure.waiters_max = w->options.waiters_max ? w->options.waiters_max : UINT32_MAX;
         w->hosts[host - 1].quorum = quorum_of((unsigned)__builtin_popcount(members & w->hosts[host - 1].members));
         w->hosts[host - 1].members = members;
+        w->members_change = true;
         trace_line(w->trace, w->now_ns, "h%u members %x", host, members);
         world_post(w, host - 1, &ev);
         trace_flush(w->trace);
@@ -1079,7 +1099,7 @@ struct world *world_new(const struct world_options *options)
         for (h = 0; h < w->options.hosts_n; ++h) {
                 struct engine_options eo = { .nodes_n = w->options.nodes_n,
                                              .drift_factor = WORLD_DRIFT,
-                                             .ttl_max_ms = options->ttl_max_ms,
+                                             .ttl_max_ms = options->ttl_max_ms ? options->ttl_max_ms : TTL_MAX_MS,
                                              .tenure_ms = options->tenure_ms ? options->tenure_ms : 500,
                                              .locks_max = options->locks_max ? options->locks_max : 1024,
                                              .locks_all_max =
@@ -1095,7 +1115,7 @@ struct world *world_new(const struct world_options *options)
                 for (n = 0; n < w->options.nodes_n; ++n)
                         world_join(w, h + 1, n + 1);
         }
-        w->trace = options->trace ? trace_new(options->trace) : NULL;
+        w->trace = options->trace ? trace_new(options->trace, options->fences) : NULL;
         return w;
 }
 

@@ -29,6 +29,7 @@
 
 #define WORLD_HOSTS_MAX 4
 #define WORLD_EPOCH_NS  UINT64_C(1000000000)
+#define WORLD_UNIX_MS   UINT64_C(1700000000000) /* at the beginning of time */
 #define NS_PER_US       UINT64_C(1000)
 #define NS_PER_MS       UINT64_C(1000000)
 
@@ -61,6 +62,7 @@ struct world_options {
         uint64_t look_ms;       /* between two looks at a node; 0: 500 */
         unsigned twin;          /* this node is only another name of an earlier one, ... 0: none is */
         unsigned twin_of;       /* ... of this one */
+        bool fences;            /* the trace shows them: the ms since the beginning, and what the host added */
         bool fresh;             /* no node has its certificate to begin with */
         uint64_t seed;
         FILE *trace; /* NULL: none is printed. Not closed */
@@ -97,6 +99,7 @@ struct sim_ear {
 struct sim_host {
         struct engine *engine;
         struct sim_clock clock;
+        int64_t wall_ms;                        /* its wall clock is ahead by so much */
         uint64_t deadline_ns, deadline_true_ns; /* of its engine, as seen last */
         uint64_t awake_ns;                      /* stands still until then */
         uint64_t paused_ns;                     /* the last pause began here */
@@ -124,7 +127,8 @@ struct world {
         uint64_t requests_n;
         uint64_t steps_n;
         uint64_t runs_n, marks_n;
-        bool blind; /* no more looks */
+        bool blind;          /* no more looks */
+        bool members_change; /* nodes came or went */
         struct sim_host hosts[WORLD_HOSTS_MAX];
         struct sim_node nodes[NODES_MAX];
         struct parcel **parcels; /* heap, by time of arrival */
@@ -186,6 +190,8 @@ void world_spoil(struct world *w, unsigned node, bool spoiled);
 /* An operator of this host vouches for it. */
 uint64_t world_certify(struct world *w, unsigned session, unsigned node);
 void world_slow(struct world *w, unsigned node, uint64_t latency_us);
+/* The wall clock of a host, which says nothing to it but how its fences begin. */
+void world_set_wall(struct world *w, unsigned host, int64_t ms);
 void world_step_clock(struct world *w, unsigned node, int64_t ms);
 void world_drain(struct world *w, unsigned host);
 /* A host counts the votes of these nodes only, bit 0 for node 1. A node that comes must be cut, and is joined after. */
@@ -196,13 +202,14 @@ void world_pause(struct world *w, unsigned host, uint64_t ms);
 /* A host's clock, and the true time at which it will show `host_ns`. */
 uint64_t world_host_ns(const struct world *w, unsigned host, uint64_t true_ns);
 uint64_t world_true_ns(const struct world *w, unsigned host, uint64_t host_ns);
+uint64_t world_unix_ms(const struct world *w, unsigned host);
 uint64_t world_node_ms(struct world *w, unsigned node, uint64_t true_ns);
 
 /* What a node holds under a key at a true time not before now; NULL: nothing. */
 const char *world_stored(struct world *w, unsigned node, const char *key, uint64_t true_ns);
 
 /* trace.c: the language. Each takes NULL and prints nothing. */
-struct trace *trace_new(FILE *out);
+struct trace *trace_new(FILE *out, bool fences);
 struct trace *trace_free(struct trace *t);
 void trace_line(struct trace *t, uint64_t now_ns, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void trace_command(struct trace *t, uint64_t now_ns, unsigned host, const struct command *command);

@@ -11,6 +11,7 @@ static const struct reply_item acquired = {
         .key = { "name1", 5 },
         .outcome = OUTCOME_ACQUIRED,
         .value = "0123456789abcdef0123456789abcdef",
+        .fence = UINT64_C(1740800000829440),
         .valid_until_ns = 19896 * MS + 999999,
 };
 
@@ -28,7 +29,8 @@ START_TEST(a_granted_lock_is_shown_with_what_is_left_of_it)
         struct reply reply = { .method = METHOD_ADD, .items = &acquired, .items_n = 1, .attempts = 2, .waited_ms = 7 };
 
         check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":[{\"key\":\"name1\","
-                            "\"value\":\"0123456789abcdef0123456789abcdef\",\"state\":\"acquired\",\"validity\":9896,"
+                            "\"value\":\"0123456789abcdef0123456789abcdef\",\"fence\":1740800000829440,\"state\":"
+                            "\"acquired\",\"validity\":9896,"
                             "\"expiration\":1795350009896}],\"attempts\":2,\"waited\":7}}");
 }
 END_TEST
@@ -36,19 +38,28 @@ END_TEST
 START_TEST(each_lock_has_its_state)
 {
         static const struct reply_item items[] = {
-                { .key = { "a", 1 }, .outcome = OUTCOME_HELD, .value = "1", .valid_until_ns = 10001 * MS },
-                { .key = { "b", 1 }, .outcome = OUTCOME_EXTENDED, .value = "2", .valid_until_ns = 10002 * MS },
-                { .key = { "c", 1 }, .outcome = OUTCOME_REACQUIRED, .value = "3", .valid_until_ns = 9000 * MS },
+                { .key = { "a", 1 }, .outcome = OUTCOME_HELD, .value = "1", .fence = 1, .valid_until_ns = 10001 * MS },
+                { .key = { "b", 1 },
+                  .outcome = OUTCOME_EXTENDED,
+                  .value = "2",
+                  .fence = 2,
+                  .valid_until_ns = 10002 * MS },
+                { .key = { "c", 1 },
+                  .outcome = OUTCOME_REACQUIRED,
+                  .value = "3",
+                  .fence = FENCE_MAX - 1,
+                  .valid_until_ns = 9000 * MS },
         };
         struct reply reply = { .method = METHOD_EXTEND, .items = items, .items_n = 3, .attempts = 1 };
 
-        check_reply(
-                &reply,
-                "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":["
-                "{\"key\":\"a\",\"value\":\"1\",\"state\":\"held\",\"validity\":1,\"expiration\":1795350000001},"
-                "{\"key\":\"b\",\"value\":\"2\",\"state\":\"extended\",\"validity\":2,\"expiration\":1795350000002},"
-                "{\"key\":\"c\",\"value\":\"3\",\"state\":\"reacquired\",\"validity\":0,\"expiration\":1795350000000}],"
-                "\"attempts\":1,\"waited\":0}}");
+        check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":["
+                            "{\"key\":\"a\",\"value\":\"1\",\"fence\":1,\"state\":\"held\",\"validity\":1,"
+                            "\"expiration\":1795350000001},"
+                            "{\"key\":\"b\",\"value\":\"2\",\"fence\":2,\"state\":\"extended\",\"validity\":2,"
+                            "\"expiration\":1795350000002},"
+                            "{\"key\":\"c\",\"value\":\"3\",\"fence\":9007199254740991,\"state\":\"reacquired\","
+                            "\"validity\":0,\"expiration\":1795350000000}],"
+                            "\"attempts\":1,\"waited\":0}}");
 }
 END_TEST
 

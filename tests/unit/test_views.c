@@ -11,6 +11,7 @@ static void some_locks(void)
         locks_now[0] = (struct inspect_lock){
                 .key = { "k1", 2 },
                 .value = "v1",
+                .fence = 4711,
                 .session = 3,
                 .pid = 100,
                 .ttl_ms = 15000,
@@ -27,8 +28,9 @@ static void some_locks(void)
 START_TEST(a_session_sees_its_own_locks_with_their_values)
 {
         struct reply reply = { .method = METHOD_LIST, .session = 3 };
-        const char *expected = "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":[{\"key\":\"k1\",\"value\":\"v1\","
-                               "\"state\":\"held\",\"validity\":2000,\"expiration\":1795350002000}]}}";
+        const char *expected =
+                "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":[{\"key\":\"k1\",\"value\":\"v1\",\"fence\":4711,"
+                "\"state\":\"held\",\"validity\":2000,\"expiration\":1795350002000}]}}";
 
         some_locks();
         check_reply(&reply, expected);
@@ -42,11 +44,13 @@ START_TEST(the_locks_of_all_are_shown_without_values)
         struct reply reply = { .method = METHOD_LOCKS, .session = 9 };
 
         some_locks();
-        check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":["
-                            "{\"key\":\"k1\",\"session\":3,\"pid\":100,\"ttl\":15000,\"validity\":2000,\"heldFor\":499,"
-                            "\"waiters\":2,\"state\":\"held\",\"nodes\":[\"a\",\"c\"]},"
-                            "{\"key\":\"k2\",\"session\":4,\"pid\":0,\"ttl\":0,\"validity\":0,\"heldFor\":10000,"
-                            "\"waiters\":0,\"state\":\"held\",\"nodes\":[]}]}}");
+        check_reply(&reply,
+                    "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":["
+                    "{\"key\":\"k1\",\"session\":3,\"pid\":100,\"fence\":4711,\"ttl\":15000,\"validity\":2000,"
+                    "\"heldFor\":499,"
+                    "\"waiters\":2,\"state\":\"held\",\"nodes\":[\"a\",\"c\"]},"
+                    "{\"key\":\"k2\",\"session\":4,\"pid\":0,\"fence\":0,\"ttl\":0,\"validity\":0,\"heldFor\":10000,"
+                    "\"waiters\":0,\"state\":\"held\",\"nodes\":[]}]}}");
 }
 END_TEST
 
@@ -58,7 +62,8 @@ START_TEST(locks_can_be_asked_for_by_key)
         some_locks();
         check_reply(&reply,
                     "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":[{\"key\":\"k2\",\"session\":4,\"pid\":0,"
-                    "\"ttl\":0,\"validity\":0,\"heldFor\":10000,\"waiters\":0,\"state\":\"held\",\"nodes\":[]}]}}");
+                    "\"fence\":0,\"ttl\":0,\"validity\":0,\"heldFor\":10000,\"waiters\":0,\"state\":\"held\",\"nodes\":"
+                    "[]}]}}");
 }
 END_TEST
 
@@ -161,7 +166,7 @@ START_TEST(status_has_every_number_of_the_contract)
                     "\"waiters\":6,\"restartQuarantine\":true,\"draining\":true,\"counters\":{\"requests\":11,"
                     "\"granted\":12,\"locked\":13,"
                     "\"noQuorum\":14,\"extended\":15,\"freed\":16,\"expired\":17,\"lost\":18,\"deadlocks\":0,"
-                    "\"handovers\":0,\"tenures\":0,\"wakeups\":0,"
+                    "\"handovers\":0,\"tenures\":0,\"wakeups\":0,\"raises\":0,\"plants\":0,"
                     "\"disconnectReleases\":19,\"malformed\":99}}}");
 }
 END_TEST

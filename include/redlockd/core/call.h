@@ -40,6 +40,7 @@ struct call {
         bool ready;
         bool counted;  /* the try that is due, or under way, is one of its budget */
         bool repeated; /* the same try once more */
+        bool raising;  /* the round under way raises the fences of what it has acquired */
         struct deadline timer;
         unsigned behind_n; /* claims that stand behind an earlier request of the session */
         unsigned attempts;

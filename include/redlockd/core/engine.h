@@ -43,7 +43,8 @@ enum event_kind {
 
 struct event {
         enum event_kind kind;
-        uint64_t now_ns; /* CLOCK_BOOTTIME, read for this event; never goes back */
+        uint64_t now_ns;  /* CLOCK_BOOTTIME, read for this event; never goes back */
+        uint64_t unix_ms; /* the wall clock, for fences only: it may be wrong, and go back */
         union {
                 struct {
                         uint64_t session;

@@ -18,6 +18,7 @@ struct fitness {
         uint64_t quarantine_ns;
         char run_id[NODE_RUN_ID_MAX]; /* of the last look */
         /* What stands in the certificate's place, and has stood there since it was first seen. */
+        bool kept; /* found to have forgotten nothing, though its certificate has to be renewed */
         bool watching;
         uint64_t mark;
         uint64_t votes_ns; /* while it is watched: when it has stood there for long enough */

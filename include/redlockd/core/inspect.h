@@ -19,6 +19,8 @@ struct inspect_counters {
         uint64_t disconnect_releases; /* locks freed by the end of their session */
         uint64_t handovers;           /* keys passed from one session of this host to another */
         uint64_t tenures;             /* keys given back to let other hosts go first, though a session here waited */
+        uint64_t raises;              /* acquires whose fences took a second round trip */
+        uint64_t plants;              /* keys planted again on nodes that had lost them */
         uint64_t wakeups;             /* tries on the announcement of a release by another host */
         uint64_t deadlocks;           /* requests answered DEADLOCK */
 };
@@ -72,13 +74,14 @@ bool inspect_next_session(const struct engine *e, uint64_t after, struct inspect
 struct inspect_lock {
         struct text key;
         const char *value;
+        uint64_t fence;
         uint64_t session;
         pid_t pid;
         uint32_t ttl_ms;
         uint64_t valid_until_ns;
         uint64_t since_ns;  /* when it was granted */
         uint64_t waiters_n; /* requests in the key's queue */
-        uint32_t nodes;     /* mask of the nodes that granted the host's lease */
+        uint32_t nodes;     /* mask of the nodes that are known to have the host's lease */
 };
 
 typedef void (*inspect_lock_fn)(void *userdata, const struct inspect_lock *lock);

@@ -29,14 +29,20 @@ struct lease {
         TAILQ_ENTRY(lease) in_renewal;
         bool renew_due;
         bool renewing;       /* a renewal is due or under way */
+        bool verify;         /* the nodes are to be asked at once whether they have it */
+        bool verifying;      /* ... and have been */
         bool lost;           /* a quorum of nodes does not have it: it is never passed on */
         uint32_t ttl_max_ms; /* the longest that was ever sent for it */
         uint32_t sent;       /* mask of the nodes that may have it */
         uint32_t releasing;  /* mask of the nodes that were asked to release it and owe an answer */
-        uint32_t granted;    /* mask of the nodes that said so */
+        uint32_t counted;    /* masks of nodes, see heal.c: have had it all the time, */
+        uint32_t fresh;      /* have it, */
+        uint32_t planting;   /* were asked to plant it and owe an answer */
         uint64_t renewed_ns; /* when the last renewal was begun */
         uint64_t valid_until_ns;
-        uint64_t gone_ns; /* leaving: when every node has forgotten it at the latest */
+        uint64_t fence;      /* a quorum of nodes stood at it while they had it */
+        uint64_t fence_next; /* what the next lock under it gets */
+        uint64_t gone_ns;    /* leaving: when every node has forgotten it at the latest */
         char value[TOKEN_TEXT_LEN + 1];
 };
 

@@ -36,6 +36,7 @@ struct lock {
         uint64_t delay_ms;     /* of the key when its session ends */
         enum lost_reason lost; /* lapsed */
         uint32_t ttl_ms;
+        uint64_t fence;
         uint64_t since_ns;
         uint64_t valid_until_ns;
         char value[TOKEN_TEXT_LEN + 1]; /* the lease's, or one of its own where the lease was taken over */

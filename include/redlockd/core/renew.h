@@ -26,6 +26,9 @@ bool renew_is_fresh(const struct engine *e, const struct lease *l, uint32_t ttl_
 /* Who holds the key, or who waits for it, has changed: the next renewal of its lease. */
 void renew_review(struct engine *e, struct resource *r);
 
+/* A node that had the lease may not have it any more: the nodes are asked now, whoever wants it renewed. */
+void renew_verify(struct engine *e, struct lease *l);
+
 void renew_on_deadline(struct engine *e, struct lease *l);
 
 /* Not due any more. */
@@ -35,6 +38,6 @@ void renew_unlist(struct engine *e, struct lease *l);
 void renew_flush(struct engine *e);
 
 /* What came of it: of a round's leases, each for itself. `failed`: not known. */
-void renew_on_won(struct engine *e, struct lease *l, uint64_t started_ns, uint32_t ttl_ms);
+void renew_on_won(struct engine *e, struct lease *l, uint64_t started_ns, uint32_t ttl_ms, uint64_t fence);
 void renew_on_lost(struct engine *e, struct lease *l);
 void renew_on_failed(struct engine *e, struct lease *l);

@@ -34,6 +34,7 @@ struct resource {
         struct call *trying; /* the call that has a round under way for it */
         TAILQ_HEAD(claim_queue, claim) queue;
         uint64_t queue_n;
+        uint64_t fence_seen; /* the highest that is known of; 0: none */
         struct turn turn;
         struct ears ears;
         uint32_t key_len;

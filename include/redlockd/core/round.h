@@ -9,10 +9,16 @@
 /* A lease that the command is about. RENEW decides for each of its own; the others for all together. */
 struct round_item {
         struct lease *lease;
-        uint32_t ttl_ms;  /* RENEW */
-        uint32_t renewed; /* RENEW: masks of nodes, */
-        uint32_t missing; /* also TAKE, of what is to be extended */
-        bool settled;     /* RENEW: the lease knows what came of it */
+        uint32_t ttl_ms;      /* RENEW, PLANT */
+        uint32_t eligible;    /* masks of nodes: whose yes counts, */
+        uint32_t ripe;        /* ... and will once the round is won, */
+        uint32_t extended;    /* TAKE, RENEW: who said yes, */
+        uint32_t missing;     /* who does not have it */
+        bool settled;         /* RENEW: the lease knows what came of it */
+        bool won;             /* TAKE, RENEW: ... and that is that it was extended */
+        uint64_t fence;       /* what is sent; see fence.c */
+        uint64_t fence_best;  /* the highest that a node answered, */
+        uint32_t fence_nodes; /* ... and who did */
 };
 
 struct round {
@@ -25,10 +31,11 @@ struct round {
         struct outgoing out;
         uint64_t started_ns;
         uint32_t ttl_ms;
-        uint32_t to_send; /* masks of nodes: command not yet popped, */
-        uint32_t owed;    /* popped and not answered, */
-        uint32_t resent;  /* asked a second time */
-        uint64_t taken;   /* mask of the items that stood in the way on some node */
+        uint32_t to_send;    /* masks of nodes: command not yet popped, */
+        uint32_t owed;       /* popped and not answered, */
+        uint32_t resent;     /* asked a second time, */
+        uint32_t distrusted; /* may have forgotten since it began */
+        uint64_t taken;      /* mask of the items that stood in the way on some node */
         unsigned acquire_n;
         unsigned items_n;
         uint8_t votes[NODES_MAX];    /* enum vote_reason */

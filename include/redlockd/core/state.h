@@ -81,7 +81,8 @@ TAILQ_HEAD(peek_list, peek);
 struct engine {
         struct engine_options options;
         struct hash_seed seed;
-        uint64_t now_ns; /* of the event being handled */
+        uint64_t now_ns;  /* of the event being handled */
+        uint64_t unix_ms; /* the same */
         uint64_t round_id;
         struct node nodes[NODES_MAX];
         uint32_t nodes_up;     /* mask: they vote */

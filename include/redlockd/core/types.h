@@ -20,7 +20,10 @@
 #define SESSION_NAME_MAX   64 /* bytes without a NUL */
 #define TOKEN_TEXT_LEN     32 /* a lock's value: 128 random bits in lower-case hex */
 #define RETRY_FOR_EVER     (-1)
-#define WAIT_NONE          UINT64_MAX /* no cap on the time of waiting */
+#define FENCE_STEP         1024 /* fences that a host may give to its own sessions under one that the nodes gave */
+#define FENCE_MAX          (UINT64_C(1) << 53)
+#define FENCE_KEPT_MS      UINT64_C(86400000) /* how long a node remembers the fence of a key that is not used */
+#define WAIT_NONE          UINT64_MAX         /* no cap on the time of waiting */
 
 enum method {
         METHOD_ADD,
@@ -120,6 +123,7 @@ struct reply_item {
         struct text key;
         enum lock_outcome outcome;
         char value[TOKEN_TEXT_LEN + 1]; /* the lock's, where one is held */
+        uint64_t fence;                 /* likewise */
         uint64_t valid_until_ns;
 };
 
@@ -246,14 +250,18 @@ struct notice {
 enum command_kind {
         /*
          * All or nothing on one node: where no key of the first `acquire_n` items exists and every other item's key has
-         * the item's value, the first are set with their value and the ttl, and of the others each ttl below it is
-         * raised.
+         * the item's value, the first are set with their value and the ttl, and get a fence (see core/fence.h); of the
+         * others each ttl below it is raised, and each fence below the item's.
          */
         COMMAND_TAKE,
-        /* Deletes each key that has the item's value. */
+        /* Deletes each key that has the item's value. Fences stay. */
         COMMAND_RELEASE,
-        /* Of each key that has the item's value, the ttl is raised to the item's where it is below; each for itself. */
+        /* Of each key that has the item's value, ttl and fence are raised to the item's where they are below; each for
+         * itself. */
         COMMAND_RENEW,
+        /* Each key that does not exist is set with the item's value and ttl, and its fence raised to the item's; each
+         * for itself, and whether the node may vote or not. */
+        COMMAND_PLANT,
         /* Changes nothing: says whether the key of its one item has the item's value ("": nobody's). */
         COMMAND_PEEK,
         COMMAND_KINDS_N,
@@ -262,7 +270,8 @@ enum command_kind {
 struct command_item {
         struct text key;
         const char *value; /* TOKEN_TEXT_LEN bytes and a NUL; PEEK: or "" */
-        uint32_t ttl_ms;   /* TAKE: the command's; RENEW: its own */
+        uint32_t ttl_ms;   /* TAKE: the command's; RENEW, PLANT: its own */
+        uint64_t fence;    /* TAKE, of what is acquired: the least that the host would have; else the lock's */
         bool heard;        /* RELEASE: the host itself listens there for the key's release */
 };
 
@@ -271,17 +280,18 @@ struct command {
         uint64_t round;
         unsigned node;
         enum command_kind kind;
-        uint32_t ttl_ms; /* TAKE */
+        uint32_t ttl_ms;         /* TAKE */
+        uint32_t fence_slack_ms; /* TAKE: see core/fence.h */
         const struct command_item *items;
         unsigned items_n; /* 1..KEYS_PER_ROUND_MAX */
         unsigned acquire_n;
 };
 
 enum answer_verdict {
-        ANSWER_GRANTED,     /* TAKE, RENEW: done on this node. RELEASE: none of the values is there any more. PEEK:
-                               answered */
-        ANSWER_HELD,        /* TAKE: nothing was done; `taken` says which items stood in the way. RENEW: done for the
-                               items not in `taken`, whose values are not there */
+        ANSWER_GRANTED,     /* TAKE, RENEW, PLANT: done on this node. RELEASE: none of the values is there any more.
+                               PEEK: answered */
+        ANSWER_HELD,        /* TAKE: nothing was done; `taken` says which items stood in the way. RENEW, PLANT: done for
+                               the items not in `taken`; the values of those are not there */
         ANSWER_ERROR,       /* the node refused; a part may have been done */
         ANSWER_AGAIN,       /* not carried out: the node did not know the script, and will when it is asked once more */
         ANSWER_UNSENT,      /* not carried out, and never will be: it was not even sent */
@@ -292,11 +302,12 @@ enum answer_verdict {
 /* What a node said. Every command is answered exactly once. */
 struct answer {
         enum answer_verdict verdict;
-        uint64_t taken;    /* HELD: bit i for item i. RELEASE: another host listened for item i, and was told */
-        uint64_t number;   /* TAKE, HELD; PEEK: the longest ttl among the keys in the way, ms; 0 where one has none.
-                              RELEASE: how many keys were deleted */
-        uint64_t node_ms;  /* the node's own clock, Unix ms; 0 where it did not say */
-        const char *error; /* ERROR: the node's words; borrowed; else NULL */
+        uint64_t taken;   /* HELD: bit i for item i. RELEASE: another host listened for item i, and was told */
+        uint64_t number;  /* TAKE, HELD; PEEK: the longest ttl among the keys in the way, ms; 0 where one has none.
+                             RELEASE: how many keys were deleted */
+        uint64_t node_ms; /* the node's own clock, Unix ms; 0 where it did not say */
+        const uint64_t *fences; /* TAKE, GRANTED: of each key that was acquired; borrowed; else NULL */
+        const char *error;      /* ERROR: the node's words; borrowed; else NULL */
         enum peek_value peek;
         const char *facts; /* PEEK: of the node itself, "name:value name:value ..."; borrowed; NULL: none */
 };

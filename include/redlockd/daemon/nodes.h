@@ -35,6 +35,7 @@ struct nodes {
         unsigned n;      /* all numbers in use are below it */
         unsigned open_n; /* Redis nodes and their ears that are not closed yet */
         struct memory *memory;
+        uint64_t epoch_ms; /* what its clock, which is never set, has to be added for Unix time */
         char members[REDIS_MEMBERS_MAX];
         uv_timer_t settle;   /* closes what leaves */
         uint64_t settled_ns; /* a node may come or go from then on */

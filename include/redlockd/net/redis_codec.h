@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /* Most arguments of one command. */
-#define REDIS_ARGS_MAX 200
+#define REDIS_ARGS_MAX 272
 
 /* Appends one command. Returns 0, -ENOBUFS or -ENOMEM: then nothing was appended. */
 int redis_encode(struct buffer *output, const struct text *args, size_t args_n);

@@ -36,6 +36,7 @@ struct redis_owed {
         enum command_kind command; /* COMMAND, LOAD */
         bool by_text;              /* a command that carried its script */
         unsigned items_n;
+        unsigned acquire_n;
         uint64_t round;
         uint64_t sent_ns;
 };

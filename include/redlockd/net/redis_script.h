@@ -5,17 +5,19 @@
  * (https://redis.io/docs/latest/develop/interact/programmability/eval-intro/): their text, the calls and the answers.
  * Private to net/redis.
  *
- *      TAKE     KEYS the keys, ARGV acquire_n, ttl_ms, certificate, the value of each key
- *               {1, 0, node ms}                          done
+ *      TAKE     KEYS the keys, ARGV acquire_n, ttl_ms, certificate, fence_slack_ms, for each key its value and fence
+ *               {1, 0, node ms, fence, ...}              done; the fences of those that were acquired
  *               {2, 0, node ms}                          nothing done: another certificate stands there, or none; a
  *                                                        certificate of "" is not compared
  *               {0, number, node ms, index from 1, ...}  the keys in the way; number as in struct answer
  *      RELEASE  KEYS the keys, ARGV for each key its value, and 1 or 0: whether this host listens for it here
  *               {1, keys deleted, node ms, index from 1, ...}  the keys for which another host listens; to a key's
  *               channel goes how many listen
- *      RENEW    KEYS the keys, ARGV the certificate (or ""), for each key its value and its ttl_ms
+ *      RENEW    KEYS the keys, ARGV the certificate (or ""), for each key its value, its ttl_ms and its fence
  *               {1, 0, node ms}              done for all
  *               {0, 0, node ms, index, ...}  but for these
+ *      PLANT    KEYS the keys, ARGV for each key its value, its ttl_ms and its fence
+ *               as RENEW
  *      PEEK     KEYS the key, ARGV our value of it
  *               {enum peek_value, ttl or 0, node ms, facts}
  */
@@ -28,6 +30,9 @@
 
 /* A key's channel (https://redis.io/docs/latest/develop/interact/pubsub/): this, and the key as it is in Redis. */
 #define REDIS_CHANNEL_PREFIX "redlockd:free:"
+
+/* The name of a key's fence: this, and the key as it is in Redis. */
+#define REDIS_FENCE_PREFIX "redlockd:fence:"
 
 /* What is known of one script on one connection. */
 struct redis_script {
@@ -53,6 +58,7 @@ int redis_script_encode(struct buffer *output, const struct redis_script *script
 /* The words of an error, without those that say where in the script it happened, which help nobody. */
 void redis_script_words(char ret_words[NODE_REASON_MAX], struct text error);
 
-/* Reads an answer that is no error. Returns 0, or -EPROTO for a shape that the script cannot have given. */
-int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n,
-                        struct answer *ret_answer);
+/* Reads an answer that is no error; the fences in it go to `ret_fences`, of KEYS_PER_ROUND_MAX. Returns 0, or -EPROTO
+ * for a shape that the script cannot have given. */
+int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n, unsigned acquire_n,
+                        uint64_t *ret_fences, struct answer *ret_answer);

@@ -12,7 +12,10 @@ struct memory;
 int memory_new(struct memory **ret_memory);
 struct memory *memory_free(struct memory *m);
 
-/* Carries out one command at `now_ms` of the node's own clock. Without memory for a new key the answer is an error. */
+/*
+ * Carries out one command at `now_ms` of the node's own clock, in Unix ms. Without memory for a new key the answer is
+ * an error. What the answer borrows is good until the next command.
+ */
 void memory_execute(struct memory *m, const struct command *command, uint64_t now_ms, struct answer *ret_answer);
 
 /* Forgets everything, as a restart without persistence does. */
