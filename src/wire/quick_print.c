@@ -63,7 +63,8 @@ static char *put_lock(char *to, const struct reply_context *context, const struc
 
         to = put_text(PUT(to, "{\"key\":\""), item->key);
         to = put_text(PUT(to, "\",\"value\":\""), text_of(item->value));
-        to = put_text(PUT(to, "\",\"state\":\""), text_of(lock_state(item->outcome)));
+        to = put_number(PUT(to, "\",\"fence\":"), item->fence);
+        to = put_text(PUT(to, ",\"state\":\""), text_of(lock_state(item->outcome)));
         to = put_number(PUT(to, "\",\"validity\":"), validity_ms);
         to = put_number(PUT(to, ",\"expiration\":"), context->unix_ms + validity_ms);
         return PUT(to, "}");

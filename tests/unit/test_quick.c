@@ -288,6 +288,7 @@ static struct reply_item draw_item(bool takes)
         static const enum lock_outcome freed[] = { OUTCOME_FREED, OUTCOME_PENDING, OUTCOME_EXPIRED, OUTCOME_MISSING };
         struct reply_item item = { .key = text_of(random_below(3) ? texts[random_below(5)] : PICK(texts)),
                                    .outcome = takes ? PICK(taken) : PICK(freed),
+                                   .fence = random_state >> random_below(64),
                                    .valid_until_ns = random_below(9) ? random_state >> random_below(64) : UINT64_MAX };
 
         memset(item.value, '0' + (int)random_below(10), TOKEN_TEXT_LEN);
@@ -343,6 +344,7 @@ START_TEST(the_longest_reply_fits_its_room)
         for (unsigned i = 0; i < KEYS_PER_ROUND_MAX; ++i) {
                 items[i] = (struct reply_item){ .key = { key, sizeof(key) },
                                                 .outcome = OUTCOME_REACQUIRED,
+                                                .fence = UINT64_MAX,
                                                 .valid_until_ns = UINT64_MAX };
                 memset(items[i].value, 'f', TOKEN_TEXT_LEN);
         }
