@@ -280,10 +280,11 @@ static bool quick_in_range(const struct quick *q, enum param param, int64_t min,
 /* Everything is there that must be, nothing that the method does not know, and all of it in range. */
 static bool quick_fits(const struct quick *q)
 {
-        unsigned i, method = 1u << q->method;
+        unsigned i, method;
 
         if (!(q->members & MEMBER_METHOD))
-                return false;
+                return false; /* there is no q->method */
+        method = 1u << q->method;
         for (i = 0; i < PARAMS_N; ++i)
                 if (q->params & 1u << i && !(params_known[i].methods & method))
                         return false;

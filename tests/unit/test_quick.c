@@ -268,6 +268,28 @@ START_TEST(what_clients_send_goes_the_short_way)
 }
 END_TEST
 
+/* So that what nobody has set is no number that happens to do. */
+__attribute__((noinline)) static void fill_stack(void)
+{
+        volatile unsigned char bytes[4096];
+
+        for (size_t i = 0; i < sizeof(bytes); ++i)
+                bytes[i] = 0xa5;
+}
+
+START_TEST(a_line_without_a_method_goes_the_long_way)
+{
+        static const char *const lines[] = { "{}", "{\"id\":1}", "{\"id\":1,\"params\":{\"ttl\":1000}}" };
+
+        for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); ++i) {
+                struct wire_request r = { .id = "null" };
+
+                fill_stack();
+                ck_assert_int_eq(quick_read(&r, text_of(lines[i]), &rules), 0);
+        }
+}
+END_TEST
+
 START_TEST(without_memory_a_line_is_not_read)
 {
         const struct text line = text_of("{\"id\":1,\"method\":\"add\",\"params\":{\"keys\":[\"a\",\"b\"]}}");
@@ -358,4 +380,5 @@ START_TEST(the_longest_reply_fits_its_room)
 END_TEST
 
 UNIT_MAIN("quick", both_ways_understand_a_line_alike, what_clients_send_goes_the_short_way,
-          without_memory_a_line_is_not_read, both_ways_print_a_reply_alike, the_longest_reply_fits_its_room)
+          a_line_without_a_method_goes_the_long_way, without_memory_a_line_is_not_read, both_ways_print_a_reply_alike,
+          the_longest_reply_fits_its_room)
