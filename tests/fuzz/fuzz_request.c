@@ -1,11 +1,13 @@
 /*
  * A line as a request, and what is answered. Whatever the line: what is accepted is within the limits, the error that
- * is refused can be printed as one line of JSON, the keys come back in a reply as they went in, and no memory is left,
- * also where one allocation was refused.
+ * is refused can be printed as one line of JSON, the keys come back in a reply as they went in, the short ways of
+ * reading and printing (wire/quick.h) do what the long ones do, and no memory is left, also where one allocation was
+ * refused.
  */
 #include "fuzz/fuzz.h"
 
 #include "redlockd/wire/codec.h"
+#include "redlockd/wire/quick.h"
 #include "redlockd/wire/reply.h"
 #include "redlockd/wire/request.h"
 
@@ -91,6 +93,46 @@ static void check_accepted(const struct wire_request *r)
         must(q->wait_ms == WAIT_NONE || q->wait_ms <= REQUEST_WAIT_MAX_MS);
 }
 
+static bool same_error(const struct wire_error *a, const struct wire_error *b)
+{
+        return a->name == b->name && strcmp(a->message, b->message) == 0 && strcmp(a->path, b->path) == 0 &&
+               a->what == b->what && a->limit == b->limit;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+        return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static void check_same(const struct wire_request *a, const struct wire_request *b)
+{
+        const struct request *x = &a->request, *y = &b->request;
+        unsigned i;
+
+        must(same_error(&a->error, &b->error));
+        must(strcmp(a->id, b->id) == 0 && a->notification == b->notification);
+        if (a->error.name != ERROR_NONE)
+                return;
+        must(x->method == y->method && x->keys_n == y->keys_n);
+        for (i = 0; i < x->keys_n; ++i)
+                must(text_equal(x->keys[i], y->keys[i]));
+        must(x->ttl_ms == y->ttl_ms && x->retry_count == y->retry_count && x->retry_delay_ms == y->retry_delay_ms);
+        must(x->retry_jitter_ms == y->retry_jitter_ms && x->wait_ms == y->wait_ms && x->strict == y->strict);
+        must(x->auto_extend == y->auto_extend && x->max_hold_ms == y->max_hold_ms);
+        must(x->lock_delay_ms == y->lock_delay_ms && x->events == y->events && x->off == y->off);
+        must(x->target == y->target && text_equal(x->name, y->name) && same_text(a->cancel_id, b->cancel_id));
+        must(text_equal(a->node_name, b->node_name) && a->release_on == b->release_on);
+}
+
+static void check_long_way(struct text line, const struct wire_request *r)
+{
+        struct wire_request other;
+
+        must(wire_request_parse_long(line, &rules, &other) == 0);
+        check_same(r, &other);
+        wire_request_deinit(&other);
+}
+
 /* As if it had been granted. */
 static void check_answered(const struct wire_request *r)
 {
@@ -99,7 +141,7 @@ static void check_answered(const struct wire_request *r)
                 .method = r->request.method, .items = items, .items_n = r->request.keys_n, .attempts = 1
         };
         struct reply_context context = { .unix_ms = 1795350000000 };
-        struct buffer line = BUFFER_INIT(SIZE_MAX);
+        struct buffer line = BUFFER_INIT(SIZE_MAX), other = BUFFER_INIT(SIZE_MAX);
         const json_t *locks, *key;
         json_t *answer;
         unsigned i;
@@ -110,6 +152,9 @@ static void check_answered(const struct wire_request *r)
                                                 .value = "0123456789abcdef0123456789abcdef",
                                                 .valid_until_ns = 1000000000 };
         must(reply_print(&line, &context, r->id, &reply) == 0);
+        must(reply_print_long(&other, &context, r->id, &reply) == 0);
+        must(buffer_len(&line) == buffer_len(&other));
+        must(memcmp(buffer_data(&line), buffer_data(&other), buffer_len(&line)) == 0);
         answer = read_back(&line);
         check_id(answer, r->id);
         locks = json_object_get(json_object_get(answer, "result"), "locks");
@@ -120,6 +165,7 @@ static void check_answered(const struct wire_request *r)
         }
         json_decref(answer);
         buffer_deinit(&line);
+        buffer_deinit(&other);
 }
 
 static void check(struct text line, uint64_t fail_at)
@@ -132,6 +178,8 @@ static void check(struct text line, uint64_t fail_at)
         mem_fail_at(0);
         must(result == 0 || (result == -ENOMEM && fail_at));
         if (result == 0) {
+                if (!fail_at)
+                        check_long_way(line, &r);
                 if (r.error.name != ERROR_NONE) {
                         check_refused(&r);
                 } else {
