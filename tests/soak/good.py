@@ -182,10 +182,10 @@ async def listener(board, counters, path, rng):
 class Probe:
     """A process that does nothing but to ask, and to measure how long the answer took, and how late the machine is."""
 
-    def __init__(self, board, client):
-        self.board, self.client = board, client
+    def __init__(self, board, client, told):
+        self.board, self.client, self.told = board, client, told
         self.took = {"late": [], "ping": [], "add": [], "free": []}
-        self.refused = 0
+        self.refused = {}
 
     def timed(self, what, method, **params):
         begin = time.monotonic()
@@ -206,10 +206,21 @@ class Probe:
                 self.timed("add", "add", keys="probe", ttl=1000, retryCount=0)
                 self.timed("free", "free")
             except Exception as error:
-                if getattr(error, "name", None) != "NO_QUORUM":
+                name = getattr(error, "name", None)
+                if name not in ("NO_QUORUM", "LOCKED"):
                     raise
-                self.refused += 1
-        return {"refused": self.refused, **{what: quantiles(values) for what, values in self.took.items()}}
+                self.refused[name] = self.refused.get(name, 0) + 1
+            if rounds % 300 == 0:
+                self.tell()
+        self.tell()
+        return {}
+
+    def tell(self):
+        """So far; for whoever reads the file."""
+        so_far = {"refused": self.refused, **{what: quantiles(values) for what, values in self.took.items()}}
+        new = self.told.with_suffix(".new")
+        new.write_text(json.dumps(so_far))
+        new.rename(self.told)
 
 
 def quantiles(values):

@@ -36,6 +36,7 @@ BAD = ((flood, 4), (half_line, 40), (silent, 80), (reads_nothing, 6), (half_clos
 # What must hold. The descriptors and the sessions must be back where they were before the crowd came.
 GROWTH_MAX = 1.10  # of the memory: the most in the last quarter, by the most in the second one; once a quarter is WARM_S long
 WARM_S = 60
+REPORT_S = 600  # a table as it stands so far
 PING_P99_MAX_MS = 50  # beyond what a sleep of that client was late
 
 
@@ -58,7 +59,11 @@ def fork(job):
             os._exit(status)
     os.close(begin)
 
-    def collect():
+    def collect(now=False):
+        """Its value when it ends; `now`: only looks whether it has ended, as it must not."""
+        if now:
+            assert os.waitpid(pid, os.WNOHANG)[0] == 0, f"{job.__name__} has ended"
+            return None
         with os.fdopen(end) as f:
             value = f.read()
         assert os.waitpid(pid, 0)[1] == 0, f"{job.__name__} failed"
@@ -203,7 +208,8 @@ def soak(seconds, seed):
         before = {"kib": watch.memory(), "fds": watch.descriptors()}
         cpu, begin = watch.cpu(), time.monotonic()
 
-        probe = fork(lambda: Probe(board, harness.connect(daemon.path)).run())
+        told = world.path / "latency"
+        probe = fork(lambda: Probe(board, harness.connect(daemon.path), told).run())
         connects = [lambda: harness.connect(daemon.path), lambda: harness.connect(other.path)]
         killed = fork(lambda: mortals(board, rows[1:], harness.die_with_parent, connects, crowd_rng(seed, 1000)) or {})
         others = fork(lambda: crowd(board, rows[0], seed, daemon, other, metrics))
@@ -216,6 +222,12 @@ def soak(seconds, seed):
                 next_look += 1
                 watch.look()
                 sessions.append(client.call("status", within=60)["sessions"])
+                for child in (probe, killed, others):
+                    child(now=True)
+                if len(watch.kib) % REPORT_S == 0 and len(watch.kib) < seconds - 1:
+                    print(f"\nafter {len(watch.kib)} s:")
+                    report(seed, time.monotonic() - begin, watch.cpu() - cpu, before, None, watch, sessions, trouble,
+                           json.loads(told.read_text()), client.call("status")["counters"], totals(board))  # fmt: skip
                 if len(watch.kib) % 60 == 0:
                     print(f"{len(watch.kib)} s: {watch.kib[-1]} KiB, {watch.fds[-1]} descriptors, {sessions[-1]} sessions, "
                           f"{board.total('grants')} grants, {board.total('violations')} violations", flush=True)  # fmt: skip
@@ -224,7 +236,8 @@ def soak(seconds, seed):
             trouble.end()
         ran, cpu = time.monotonic() - begin, watch.cpu() - cpu
         board.stop()
-        latency = probe()
+        probe()
+        latency = json.loads(told.read_text())
         killed()
         others()
         counters = client.call("status")["counters"]
@@ -234,8 +247,11 @@ def soak(seconds, seed):
         after = {"kib": watch.memory(), "fds": watch.descriptors()}
         harness.eventually_empty(nodes, within=30)
         daemon.terminate()
-    total = {name: board.total(name) for name in COUNTED}
-    return report(seed, ran, cpu, before, after, watch, sessions, trouble, latency, counters, total)
+    return report(seed, ran, cpu, before, after, watch, sessions, trouble, latency, counters, totals(board))
+
+
+def totals(board):
+    return {name: board.total(name) for name in COUNTED}
 
 
 def report(seed, ran, cpu, before, after, watch, sessions, trouble, latency, counters, total):
@@ -259,6 +275,8 @@ def report(seed, ran, cpu, before, after, watch, sessions, trouble, latency, cou
         q = latency[what]
         return f"{q['p50']:.2f} / {q['p99']:.2f} / {q['p999']:.2f} / {q['max']:.1f}"
 
+    left = f"{after['kib']} when all had left" if after else "the crowd is there yet"
+    fds_left = f"{after['fds']} when all had left" if after else "the crowd is there yet"
     table = [
         ("ran", f"{ran:.0f} s, seed {seed}; the daemon used {100 * cpu / ran:.0f} % of a core; load average at the end {load[1]:.1f}"),
         ("sessions", f"{sorted(sessions)[len(sessions) // 2]} at a time (most {max(sessions)}); {total['reconnects']} thrown out by a daemon's death"),
@@ -272,10 +290,10 @@ def report(seed, ran, cpu, before, after, watch, sessions, trouble, latency, cou
         ("nonsense", f"{total['malformedSent']} lines, {total['malformedAnswered']} errors; metrics scraped {total['scrapes']} times"),
         ("**two holders of a key**", f"**{total['violations']}**"),
         ("surprises of a client", f"{total['surprises']}"),
-        ("memory (RSS, KiB)", f"{before['kib']} before; most in each quarter {', '.join(str(watch.most(q)) for q in (1, 2, 3, 4))}; {after['kib']} when all had left"),
-        ("descriptors", f"{before['fds']} before, {max(watch.fds)} at most, {after['fds']} when all had left"),
+        ("memory (RSS, KiB)", f"{before['kib']} before; most in each quarter {', '.join(str(watch.most(q)) for q in (1, 2, 3, 4))}; {left}"),
+        ("descriptors", f"{before['fds']} before, {max(watch.fds)} at most, {fds_left}"),
         ("ping of a good client, ms", f"{times('ping')} (p50 / p99 / p99.9 / most of {latency['ping']['n']})"),
-        ("its add, ms", f"{times('add')} ({latency['add']['n']}; {latency['refused']} times there was no quorum)"),
+        ("its add, ms", f"{times('add')} ({latency['add']['n']}; refused: {latency['refused']})"),
         ("its free, ms", f"{times('free')}"),
         ("how late a sleep of that client ended, ms", f"{times('late')}"),
         ("the daemon's counters", ", ".join(f"{name} {value}" for name, value in counters.items())),
