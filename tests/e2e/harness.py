@@ -84,7 +84,7 @@ def free_port():
 def die_with_parent():
     """In a child before exec: ended by the kernel when the tests end, however they end."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    for ignored in (signal.SIGINT, signal.SIGQUIT):  # by a shell that runs the tests in the background
+    for ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # by a shell that runs the tests in the background, or nohup
         signal.signal(ignored, signal.SIG_DFL)
 
 
