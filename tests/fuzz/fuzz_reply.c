@@ -68,6 +68,8 @@ static void use_as_answer(const struct redis_value *value, unsigned asked)
         unsigned items_n = 1 + asked / COMMAND_KINDS_N % KEYS_PER_ROUND_MAX;
         uint64_t all = items_n == 64 ? UINT64_MAX : (UINT64_C(1) << items_n) - 1;
         char words[NODE_REASON_MAX];
+        unsigned acquire_n = asked % (items_n + 1);
+        uint64_t fences[KEYS_PER_ROUND_MAX];
         struct answer answer;
 
         if (value->kind == REDIS_VALUE_ERROR) {
@@ -75,11 +77,13 @@ static void use_as_answer(const struct redis_value *value, unsigned asked)
                 check_words(words, sizeof(words));
                 return;
         }
-        if (redis_script_decode(value, kind, items_n, &answer) < 0)
+        if (redis_script_decode(value, kind, items_n, acquire_n, fences, &answer) < 0)
                 return;
         must(value->kind == REDIS_VALUE_ARRAY);
         must((answer.taken & ~all) == 0);
         must(answer.verdict != ANSWER_HELD || answer.taken);
+        for (unsigned i = 0; i < acquire_n && answer.fences; ++i)
+                must(answer.fences[i] < FENCE_MAX);
         must(kind != COMMAND_PEEK || answer.peek <= PEEK_OTHER_TYPE);
         if (answer.facts)
                 must(strlen(answer.facts) < REDIS_REPLY_BYTES_MAX);
