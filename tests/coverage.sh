@@ -12,7 +12,7 @@ run="make --no-print-directory -s -j2 BUILD=$build CFLAGS=-O0\ -g\ --coverage"
 find $build -name '*.gcda' -delete 2>/dev/null || true
 
 eval "$run" all check-unit check-sim check-net swarm
-[ "${1:-}" != more ] || eval "$run" check-e2e
+[ "${1:-}" != more ] || eval "$run" check-e2e || echo "coverage: not all end to end passed; what they reached is counted" >&2
 gcovr --root . --object-directory $build --filter src/ --exclude-lines-by-pattern '.*\bassert\(.*' --gcov-ignore-parse-errors \
         --json $build/all.json --json-summary $build/summary.json --html-details $build/index.html --html-title redlockd >$build/gcovr.log 2>&1 ||
         { cat $build/gcovr.log >&2; exit 1; }
