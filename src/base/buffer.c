@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define BUFFER_SIZE_MIN 256
-#define BUFFER_KEEP_MAX 4096 /* an empty buffer keeps no more than this */
+#define BUFFER_KEEP_MAX 4096 /* an empty buffer keeps no more than this, unless it was told to */
 
 void buffer_deinit(struct buffer *b)
 {
@@ -89,6 +89,6 @@ void buffer_consume(struct buffer *b, size_t n)
         if (b->start < b->end)
                 return;
         b->start = b->end = 0;
-        if (b->size > BUFFER_KEEP_MAX)
+        if (b->size > BUFFER_KEEP_MAX && b->size > b->keep)
                 buffer_deinit(b);
 }

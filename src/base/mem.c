@@ -3,6 +3,7 @@
  */
 #include "redlockd/base/mem.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,29 +27,23 @@ static int mem_refuse(void)
 
 void *mem_zalloc(size_t size)
 {
-        void *block;
-
-        if (size > MEM_SMALL_MAX)
-                return mem_zalloc_n(1, size);
-        if (mem_refuse())
-                return NULL;
-        block = malloc(size);
-        if (!block)
-                return NULL;
-        ++mem_live_n;
-        memset(block, 0, size);
-        return block;
+        return mem_zalloc_n(1, size);
 }
 
 void *mem_zalloc_n(size_t n, size_t size)
 {
+        bool small = size > 0 && n <= MEM_SMALL_MAX / size;
         void *block;
 
         if (mem_refuse())
                 return NULL;
-        block = calloc(n, size);
-        if (block)
-                ++mem_live_n;
+        block = small ? malloc(n * size) : calloc(n, size);
+        __asm__("" : "+r"(block)); /* else the compiler makes one calloc() of malloc() and memset() */
+        if (!block)
+                return NULL;
+        ++mem_live_n;
+        if (small)
+                memset(block, 0, n * size);
         return block;
 }
 

@@ -203,21 +203,13 @@ static bool log_to_journal(enum log_level level, const struct log_about *about, 
         return journal_send(entry.fields, entry.n);
 }
 
-void log_write(enum log_level level, const struct log_about *about, const char *format, ...)
+static void log_write_line(enum log_level level, const struct log_about *about, const char *text)
 {
         static const struct log_about nothing = { .event = NULL };
         struct log_line line = { .len = 0 };
-        char text[LOG_LINE_MAX];
-        va_list args;
         size_t prefix;
 
-        if (!log_enabled(level))
-                return;
         about = about ? about : &nothing;
-        va_start(args, format);
-        vsnprintf(text, sizeof(text), format, args);
-        va_end(args);
-
         log_put_prefix(&line, level);
         prefix = line.len;
         log_put(&line, text_of(text), false);
@@ -241,4 +233,17 @@ bool log_rate_admits(struct log_rate *rate, const char *what)
                 rate->n = 0;
         }
         return ++rate->n <= LOG_RATE_MAX;
+}
+
+void log_write(enum log_level level, const struct log_about *about, const char *format, ...)
+{
+        char text[LOG_LINE_MAX];
+        va_list args;
+
+        if (!log_enabled(level))
+                return;
+        va_start(args, format);
+        vsnprintf(text, sizeof(text), format, args);
+        va_end(args);
+        log_write_line(level, about, text);
 }

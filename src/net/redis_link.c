@@ -33,6 +33,7 @@
 #define LINK_ADDRESSES_MAX 8
 #define LINK_INPUT_MAX     (16 * 1024)
 #define LINK_KEEPALIVE_S   30
+#define LINK_OUTPUT_KEPT   (256 * 1024) /* what a busy turn of the loop brings is not made room for anew each time */
 
 enum link_state {
         LINK_RESOLVING,
@@ -263,6 +264,7 @@ int redis_link_new(struct redis_link **ret_link, const struct redis_link_options
                 return -ENOMEM;
         l->options = *options;
         l->output.max = l->writing.max = options->output_max;
+        l->output.keep = l->writing.keep = LINK_OUTPUT_KEPT;
         l->connect.data = l->write.data = l;
         *ret_link = l;
         return 0;

@@ -102,7 +102,7 @@ static void lane_send(struct lane *l, bool taking)
 
 static void lane_begin(struct lane *l)
 {
-        snprintf(l->key, sizeof(l->key), "limit:%04u:%010llu", (unsigned)(l - limit.lanes),
+        snprintf(l->key, sizeof(l->key), "%x:%04u:%010llu", (unsigned)getpid(), (unsigned)(l - limit.lanes),
                  (unsigned long long)l->cycles_n);
         snprintf(l->value, sizeof(l->value), "%016llx%016llx", (unsigned long long)bench_now_ns(),
                  (unsigned long long)l->cycles_n);

@@ -10,7 +10,8 @@ struct buffer {
         size_t start;
         size_t end;
         size_t size;
-        size_t max; /* most bytes that it will hold */
+        size_t max;  /* most bytes that it will hold */
+        size_t keep; /* an empty one gives a larger block back; 0: the least that is worth keeping */
 };
 
 #define BUFFER_INIT(max_bytes)                                                                                         \

@@ -70,7 +70,7 @@ async function run(locks) {
         asked[i] = now();
         while (now() < end) {
             try {
-                const lock = await locks.take(one ? 'rival:one' : `rival:${i}:${counts[i]}`);
+                const lock = await locks.take(one ? 'rival:one' : `rival:${process.pid}:${i}:${counts[i]}`);
                 const granted = now();
                 if (one && ++held !== 1) throw new Error('two hold one key');
                 held = one ? held - 1 : 0;
