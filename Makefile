@@ -110,6 +110,14 @@ $(BENCH): $(BUILD)/tests/bench/%: $(BUILD)/tests/obj/bench/%.o $(BUILD)/tests/ob
 	@mkdir -p $(@D)
 	$(call say,LD) $(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_daemon)
 
+# A world of a thousand hosts: the simulator's files are part of the program, with other bounds.
+$(BUILD)/tests/bench/fleet: $(BUILD)/tests/obj/bench/fleet.o $(BUILD)/tests/obj/sim/trace.o $(TEST_ARCHIVES)
+	@mkdir -p $(@D)
+	$(call say,LD) $(CC) $(FLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_daemon)
+
+fleet: $(BUILD)/tests/bench/fleet ## what hosts that want the same keys cost the nodes, in virtual time (ARGS='-h')
+	@$< $(ARGS)
+
 bench: all $(BENCH) ## redlockd beside bare hiredis and the libraries of npm: tables and a plot (15 minutes; ARGS='-h')
 	@REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py $(ARGS)
 
@@ -189,4 +197,4 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 -include $(shell find $(BUILD) -name '*.d' -path '*obj*' 2>/dev/null)
-.PHONY: all bench bench-check soak fuzz fuzzers check-fuzz analyze coverage check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model
+.PHONY: all bench bench-check fleet soak fuzz fuzzers check-fuzz analyze coverage check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model

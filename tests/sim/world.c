@@ -442,6 +442,8 @@ static void world_on_effect(struct world *w, unsigned host, const struct effect 
                 break;
         case EFFECT_LISTEN:
                 world_listen(w, host, fx->listen.key, fx->listen.on);
+                if (watch && watch->on_listen)
+                        watch->on_listen(watch->userdata, host);
                 break;
         case EFFECT_REPLY:
                 world_on_reply(w, host, &fx->reply);

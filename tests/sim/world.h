@@ -27,11 +27,14 @@
 
 #include <stdio.h>
 
+#ifndef WORLD_HOSTS_MAX
 #define WORLD_HOSTS_MAX 4
-#define WORLD_EPOCH_NS  UINT64_C(1000000000)
-#define WORLD_UNIX_MS   UINT64_C(1700000000000) /* at the beginning of time */
-#define NS_PER_US       UINT64_C(1000)
-#define NS_PER_MS       UINT64_C(1000000)
+#endif
+#define WORLD_EPOCH_NS UINT64_C(1000000000)
+#define WORLD_UNIX_MS  UINT64_C(1700000000000) /* at the beginning of time */
+#define NS_PER_US      UINT64_C(1000)
+#define NS_PER_MS      UINT64_C(1000000)
+
 
 struct world;
 struct parcel;
@@ -45,6 +48,8 @@ struct world_watch {
         void (*on_end)(void *userdata, unsigned session);   /* its process is gone */
         void (*on_close)(void *userdata, unsigned session); /* ... and its last effect was popped */
         void (*on_command)(void *userdata, unsigned host, const struct command *command);
+        void (*on_listen)(void *userdata,
+                          unsigned host);               /* it tells every node that it listens, or does not any more */
         void (*on_vote)(void *userdata, unsigned node); /* it granted an acquire or an extension */
         void (*on_step)(void *userdata, unsigned host, unsigned effects_n);
 };
