@@ -33,7 +33,7 @@
 #define LINK_ADDRESSES_MAX 8
 #define LINK_INPUT_MAX     (16 * 1024)
 #define LINK_KEEPALIVE_S   30
-#define LINK_OUTPUT_KEPT   (256 * 1024) /* what a busy turn of the loop brings is not made room for anew each time */
+#define LINK_OUTPUT_KEPT   262144ul /* what a busy turn of the loop brings is not made room for anew each time */
 
 enum link_state {
         LINK_RESOLVING,
