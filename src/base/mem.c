@@ -13,6 +13,9 @@
  */
 #define MEM_SMALL_MAX 1024
 
+/* By a pointer that may change, else the compiler makes one calloc() of malloc() and memset(). */
+static void *(*volatile mem_malloc)(size_t size) = malloc;
+
 static uint64_t mem_live_n;
 static uint64_t mem_fail_in; /* 0: never */
 static int mem_has_failed;
@@ -32,18 +35,18 @@ void *mem_zalloc(size_t size)
 
 void *mem_zalloc_n(size_t n, size_t size)
 {
-        bool small = size > 0 && n <= MEM_SMALL_MAX / size;
+        size_t total = 0;
+        bool large = __builtin_mul_overflow(n, size, &total) || total > MEM_SMALL_MAX;
         void *block;
 
         if (mem_refuse())
                 return NULL;
-        block = small ? malloc(n * size) : calloc(n, size);
-        __asm__("" : "+r"(block)); /* else the compiler makes one calloc() of malloc() and memset() */
+        block = large ? calloc(n, size) : mem_malloc(total);
         if (!block)
                 return NULL;
         ++mem_live_n;
-        if (small)
-                memset(block, 0, n * size);
+        if (!large)
+                memset(block, 0, total);
         return block;
 }
 
