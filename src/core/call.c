@@ -362,6 +362,13 @@ void call_wake_at(struct engine *e, struct call *c, uint64_t at_ns)
                 take_arm(e, c);
 }
 
+void call_wake_anew(struct engine *e, struct call *c, uint64_t at_ns)
+{
+        if (c->wake_ns > e->now_ns && (c->state == CALL_WAITING || c->state == CALL_TRYING))
+                c->wake_ns = UINT64_MAX;
+        call_wake_at(e, c, at_ns);
+}
+
 void call_on_deadline(struct engine *e, struct call *c)
 {
         if (!c->peek) {

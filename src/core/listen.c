@@ -64,10 +64,25 @@ static uint64_t listen_delay_ns(struct engine *e, const struct resource *r, uint
         if (listeners_n <= 1)
                 return 0;
         e->options.random(e->options.random_userdata, &random, sizeof(random));
-        random %= spread_ns / WAKE_SPREAD_MS;
+        random %= NS_PER_MS * WAKE_SLOT_MS * (listeners_n > WAKE_FEW ? listeners_n : 1);
         if (waited_ns >= longest_ns)
                 return random;
         return spread_ns - waited_ns / NS_PER_MS * spread_ns / (longest_ns / NS_PER_MS) + random;
+}
+
+/*
+ * Where hundreds listen they must not all ask at once: tries that meet split the nodes among them, none gets a quorum,
+ * what they undo is announced, and all ask again. So each has a slot among as many as there are hosts, and an
+ * announcement draws anew for those whose slot has not come: a few fight for each turn, however many wait.
+ */
+static void listen_wake(struct engine *e, struct resource *r, struct call *c, uint64_t listeners_n)
+{
+        uint64_t at_ns = e->now_ns + listen_delay_ns(e, r, listeners_n);
+
+        if (listeners_n > WAKE_FEW)
+                call_wake_anew(e, c, at_ns);
+        else
+                call_wake_at(e, c, at_ns);
 }
 
 void listen_on_heard(struct engine *e, const struct event *ev)
@@ -96,5 +111,5 @@ void listen_on_heard(struct engine *e, const struct event *ev)
         if (r->lease)
                 return; /* its own release */
         ++e->counters.wakeups;
-        call_wake_at(e, head->call, e->now_ns + listen_delay_ns(e, r, ev->heard.listeners_n));
+        listen_wake(e, r, head->call, ev->heard.listeners_n);
 }

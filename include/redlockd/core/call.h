@@ -77,6 +77,9 @@ void call_wake(struct engine *e, struct call *c);
 /* ... or at a later time. A call that is trying takes it up when that try has failed. */
 void call_wake_at(struct engine *e, struct call *c, uint64_t at_ns);
 
+/* The same, in the place of a later time that was given and has not come. */
+void call_wake_anew(struct engine *e, struct call *c, uint64_t at_ns);
+
 void call_on_deadline(struct engine *e, struct call *c);
 void call_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict);
 

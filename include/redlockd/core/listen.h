@@ -12,10 +12,13 @@ struct effect;
 
 /*
  * Where several hosts listen, who has waited longest tries first: a host that has waited for WAKE_SPREAD_TENURES
- * tenures tries at once, one that has just begun to wait up to WAKE_SPREAD_MS later.
+ * tenures tries at once, one that has just begun to wait up to WAKE_SPREAD_MS later; each later than that by a random
+ * part of WAKE_SLOT_MS, about a round trip; or, where more than WAKE_FEW listen, of as many of them.
  */
 #define WAKE_SPREAD_MS      8
 #define WAKE_SPREAD_TENURES 4
+#define WAKE_SLOT_MS        1
+#define WAKE_FEW            8
 
 struct ears {
         bool on;
