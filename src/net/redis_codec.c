@@ -1,6 +1,6 @@
 /*
- * RESP2 on hiredis' formatter and reader, with reader functions of our own: a reply is built in a fixed arena, and what
- * does not fit there ends the reading. Nothing is allocated for what is merely announced.
+ * RESP2: commands written here, replies read by hiredis' reader with functions of our own: a reply is built in a fixed
+ * arena, and what does not fit there ends the reading. Nothing is allocated for what is merely announced.
  *
  *      bytes -> hiredis (at most REDIS_REPLY_BYTES_MAX that are not parsed, and one chunk) -> values | bytes of the
  * arena
@@ -21,6 +21,9 @@
 
 #define ANNOUNCED_DIGITS_MAX 32 /* the line with a string's length is no longer than this */
 
+#define ENCODED_NUMBER_MAX 20
+#define ENCODED_FRAME_MAX  (1 + ENCODED_NUMBER_MAX + 2 + 2) /* of an argument, beside its bytes */
+
 #if HIREDIS_MAJOR >= 1
 typedef size_t reader_count;
 #else
@@ -36,30 +39,49 @@ struct redis_reader {
         char reason[NODE_REASON_MAX];
 };
 
+/* "$12\r\n": a kind, a number and the end of its line. */
+static char *encode_number(char *to, char kind, size_t number)
+{
+        char digits[ENCODED_NUMBER_MAX], *at = digits + sizeof(digits);
+
+        do {
+                *--at = (char)('0' + number % 10);
+                number /= 10;
+        } while (number > 0);
+        *to++ = kind;
+        to = mempcpy(to, at, (size_t)(digits + sizeof(digits) - at));
+        return mempcpy(to, "\r\n", 2);
+}
+
+/*
+ * Written here and not by redisFormatCommandArgv(), which prints every length with sprintf() into a block of its own:
+ * those were half of the daemon's instructions.
+ */
 int redis_encode(struct buffer *output, const struct text *args, size_t args_n)
 {
-        const char *argv[REDIS_ARGS_MAX];
-        size_t lens[REDIS_ARGS_MAX], i, total = 0;
-        char *bytes;
-        long long n;
-        int r;
+        size_t i, room = ENCODED_FRAME_MAX;
+        char *begin, *to;
 
         if (args_n > REDIS_ARGS_MAX)
                 return -ENOBUFS;
         for (i = 0; i < args_n; ++i) {
-                /* hiredis 0.14 sums the lengths in an int */
-                if (args[i].len > output->max - total)
-                        return -ENOBUFS;
-                total += args[i].len;
-                argv[i] = args[i].data;
-                lens[i] = args[i].len;
+                if (args[i].len > output->max - buffer_len(output))
+                        return -ENOBUFS; /* before a sum of them could wrap */
+                room += args[i].len + ENCODED_FRAME_MAX;
         }
-        n = redisFormatCommandArgv(&bytes, (int)args_n, argv, lens);
-        if (n < 0)
+        if (room > output->max - buffer_len(output))
+                return -ENOBUFS;
+        begin = buffer_room(output, room);
+        if (!begin)
                 return -ENOMEM;
-        r = buffer_append(output, bytes, (size_t)n);
-        redisFreeCommand(bytes);
-        return r;
+        to = encode_number(begin, '*', args_n);
+        for (i = 0; i < args_n; ++i) {
+                to = encode_number(to, '$', args[i].len);
+                to = mempcpy(to, args[i].data, args[i].len);
+                to = mempcpy(to, "\r\n", 2);
+        }
+        buffer_commit(output, (size_t)(to - begin));
+        return 0;
 }
 
 __attribute__((format(printf, 2, 3))) static void *reader_refuse(struct redis_reader *r, const char *format, ...)
