@@ -104,6 +104,8 @@ swarm-mutants: ## plant one fault at a time into the engine, and count the lives
 model: ## the rules of safety in a model checker, each guard also taken away (5 minutes, 3.4 GB; MODEL=quick: 100 seconds)
 	@tests/model/run.sh $(MODEL)
 
+
+.PHONY: bench bench-check fleet
 # What measures: programs of their own, each with tests/bench/bench.c.
 BENCH := $(patsubst %,$(BUILD)/tests/bench/%,load limit echo table)
 $(BENCH): $(BUILD)/tests/bench/%: $(BUILD)/tests/obj/bench/%.o $(BUILD)/tests/obj/bench/bench.o $(TEST_ARCHIVES)
@@ -118,10 +120,10 @@ $(BUILD)/tests/bench/fleet: $(BUILD)/tests/obj/bench/fleet.o $(BUILD)/tests/obj/
 fleet: $(BUILD)/tests/bench/fleet ## what hosts that want the same keys cost the nodes, in virtual time (ARGS='-h')
 	@$< $(ARGS)
 
-bench: all $(BENCH) ## redlockd beside bare hiredis and the libraries of npm: tables and a plot (15 minutes; ARGS='-h')
+bench: all $(BENCH) $(BUILD)/tests/bench/fleet ## redlockd beside bare hiredis and the libraries of npm: tables and a plot (15 minutes; ARGS='-h')
 	@REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py $(ARGS)
 
-bench-check: all $(BENCH) ## the ratios that must hold on any machine (a minute)
+bench-check: all $(BENCH) $(BUILD)/tests/bench/fleet ## the ratios that must hold on any machine (a minute)
 	@REDLOCKD_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/bench/bench.py --check
 
 check-net: $(NET) ## the real loop against a scripted Redis
@@ -197,4 +199,4 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 -include $(shell find $(BUILD) -name '*.d' -path '*obj*' 2>/dev/null)
-.PHONY: all bench bench-check fleet soak fuzz fuzzers check-fuzz analyze coverage check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model
+.PHONY: all soak fuzz fuzzers check-fuzz analyze coverage check check-package check-systemd check-unit check-sim check-net check-e2e check-format check-tidy run demo format tidy deps clean help swarm swarm-mutants model

@@ -4,8 +4,8 @@
  *      fleet [-H HOSTS] [-K KEYS] [-s SESSIONS] [-d HOLD_MS] [-r RETRY_DELAY_MS] [-t SECONDS] [-a]
  *
  * Each host has SESSIONS sessions; session i wants key i mod KEYS, of all hosts the same (-K 0: every session has a key
- * of its own), holds it for HOLD_MS, frees it and wants it again at once. -a: it is renewed meanwhile. One row is
- * printed: of one node, commands a second by kind, and how many grants a second the fleet had.
+ * of its own), holds it for HOLD_MS, frees it and wants it again at once. -a: it is renewed meanwhile. One line
+ * of JSON is printed: how many grants a second the fleet had, and what that cost each node in commands a second.
  */
 #define WORLD_HOSTS_MAX 1024
 
@@ -125,10 +125,10 @@ static void fleet_print(void)
 {
         double a_second = 1.0 / (fleet.w->options.nodes_n * (double)fleet.seconds);
 
-        printf("| %u | %u | %u | %u | %u | %.1f | %.1f | %.1f | %.1f | %.1f |\n", fleet.hosts_n, fleet.keys_n,
-               fleet.sessions_n, fleet.hold_ms, fleet.retry_delay_ms, (double)fleet.grants_n / fleet.seconds,
-               (double)fleet.sent_n[COMMAND_TAKE] * a_second, (double)fleet.sent_n[COMMAND_RELEASE] * a_second,
-               (double)fleet.sent_n[COMMAND_RENEW] * a_second, (double)fleet.listens_n / fleet.seconds);
+        printf("{\"grants\":%.1f,\"takes\":%.1f,\"releases\":%.1f,\"renewals\":%.1f,\"listens\":%.1f}\n",
+               (double)fleet.grants_n / fleet.seconds, (double)fleet.sent_n[COMMAND_TAKE] * a_second,
+               (double)fleet.sent_n[COMMAND_RELEASE] * a_second, (double)fleet.sent_n[COMMAND_RENEW] * a_second,
+               (double)fleet.listens_n / fleet.seconds);
 }
 
 int main(int argc, char **argv)
@@ -155,9 +155,8 @@ int main(int argc, char **argv)
                 else if (option == 'a')
                         fleet.auto_extend = true;
                 else {
-                        printf("| hosts | keys | sessions a host | held, ms | retryDelay | grants/s | of a node: "
-                               "takes/s | "
-                               "releases/s | renewals/s | listens and unlistens/s |\n");
+                        fprintf(stderr, "usage: fleet [-H HOSTS] [-K KEYS] [-s SESSIONS] [-d HOLD_MS] "
+                                        "[-r RETRY_DELAY_MS] [-t SECONDS] [-a]\n");
                         return 2;
                 }
         }
