@@ -35,7 +35,6 @@
 #define NS_PER_US      UINT64_C(1000)
 #define NS_PER_MS      UINT64_C(1000000)
 
-
 struct world;
 struct parcel;
 
