@@ -32,14 +32,20 @@ static int echo_dump_cb(const char *bytes, size_t n, void *userdata)
         return 0;
 }
 
+static json_t *echo_lock(json_t *key)
+{
+        return json_pack("{s:O,s:s,s:I,s:s,s:i,s:I}", "key", key, "value", "0123456789abcdef0123456789abcdef", "fence",
+                         (json_int_t)1838438410239999, "state", "acquired", "validity", 9898, "expiration",
+                         (json_int_t)1795365934476);
+}
+
 static json_t *echo_locks(json_t *keys)
 {
-        json_t *locks = json_array(), *key;
+        json_t *locks = json_array();
         size_t i;
 
-        json_array_foreach(keys, i, key) json_array_append_new(
-                locks, json_pack("{s:O,s:s,s:s,s:i,s:I}", "key", key, "value", "0123456789abcdef0123456789abcdef",
-                                 "state", "acquired", "validity", 9898, "expiration", (json_int_t)1795365934476));
+        for (i = 0; i < json_array_size(keys); ++i)
+                json_array_append_new(locks, echo_lock(json_array_get(keys, i)));
         return json_pack("{s:o,s:i,s:i}", "locks", locks, "attempts", 1, "waited", 0);
 }
 

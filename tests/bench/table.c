@@ -100,7 +100,8 @@ static void key_grant(struct key *k)
                                    .valid_until_ns = clock_now_ns() + 9898 * NS_PER_MS };
         struct reply reply = { .method = METHOD_ADD, .items = &item, .items_n = 1, .attempts = 1 };
 
-        snprintf(item.value, sizeof(item.value), "%032llx", (unsigned long long)++table.tokens_n);
+        item.fence = ++table.tokens_n;
+        snprintf(item.value, sizeof(item.value), "%032llx", (unsigned long long)item.fence);
         peer_print(first->peer, first->id, &reply);
 }
 
