@@ -16,7 +16,7 @@ int map_init(struct map *m)
         if (!m->buckets)
                 return -ENOMEM;
         m->size = MAP_SIZE_MIN;
-        m->n = 0;
+        m->n = m->first = 0;
         return 0;
 }
 
@@ -34,7 +34,7 @@ static struct map_link **map_bucket(const struct map *m, uint64_t hash)
 
 static void map_grow(struct map *m)
 {
-        struct map grown = { .size = m->size * 2, .n = m->n };
+        struct map grown = { .size = m->size * 2, .n = m->n, .first = 0 };
         struct map_link *link, **bucket;
         size_t i;
 
@@ -64,6 +64,8 @@ void map_link(struct map *m, struct map_link *link, uint64_t hash)
         link->next = *bucket;
         *bucket = link;
         ++m->n;
+        if ((size_t)(bucket - m->buckets) < m->first)
+                m->first = (size_t)(bucket - m->buckets);
 }
 
 void map_unlink(struct map *m, struct map_link *link)
@@ -103,7 +105,12 @@ static struct map_link *map_scan(const struct map *m, size_t i)
 
 struct map_link *map_any(const struct map *m)
 {
-        return map_scan(m, 0);
+        struct map_link *link = map_scan(m, m->first);
+        size_t *first = (size_t *)(uintptr_t)&m->first;
+
+        /* Only remembered: who takes out one after another does not search the emptied buckets each time. */
+        *first = link ? link->hash & (m->size - 1) : m->size;
+        return link;
 }
 
 struct map_link *map_after(const struct map *m, const struct map_link *link)

@@ -105,11 +105,11 @@ static uint64_t memory_floor(const struct memory *m, uint64_t now_ms, uint32_t s
 
 static void memory_sweep(struct memory *m, uint64_t now_ms, uint64_t floor)
 {
-        struct map_link *link = map_any(&m->entries), *next;
+        struct map_link *link, *next;
 
         if (m->entries.n < m->sweep_at)
                 return;
-        for (; link; link = next) {
+        for (link = map_any(&m->entries); link; link = next) {
                 struct entry *entry = container_of(link, struct entry, link);
 
                 next = map_after(&m->entries, link);

@@ -142,6 +142,33 @@ START_TEST(the_hash_is_siphash_1_3)
 }
 END_TEST
 
+/* Else it would take minutes. */
+START_TEST(it_is_emptied_one_by_one_without_looking_at_emptied_buckets_again)
+{
+        enum { N = 1 << 19 };
+        struct thing *things = calloc(N, sizeof(*things));
+        struct map_link *l;
+        struct map m;
+        int n = 0;
+
+        ck_assert_int_eq(map_init(&m), 0);
+        for (unsigned i = 0; i < N; ++i)
+                map_link(&m, &things[i].link, i);
+        for (; (l = map_any(&m)); ++n)
+                map_unlink(&m, l);
+        ck_assert_int_eq(n, N);
+        map_link(&m, &things[7].link, 7);
+        ck_assert_ptr_eq(map_any(&m), &things[7].link);
+        map_link(&m, &things[3].link, 3);
+        ck_assert_ptr_eq(map_any(&m), &things[3].link);
+        map_unlink(&m, &things[3].link);
+        map_unlink(&m, &things[7].link);
+        ck_assert_ptr_null(map_any(&m));
+        map_deinit(&m);
+        free(things);
+}
+END_TEST
+
 /* Numbers that follow each other, or differ in any one place, fill the buckets evenly; the seed moves them all. */
 START_TEST(two_numbers_are_spread)
 {
@@ -162,4 +189,5 @@ END_TEST
 
 UNIT_MAIN("map", what_is_linked_is_found_until_it_is_unlinked, links_of_one_bucket_keep_their_hashes_apart,
           a_walk_meets_each_link_once, it_grows_with_what_it_holds, without_memory_to_grow_it_still_takes_links,
-          the_hash_is_siphash_1_3, two_numbers_are_spread)
+          the_hash_is_siphash_1_3, it_is_emptied_one_by_one_without_looking_at_emptied_buckets_again,
+          two_numbers_are_spread)

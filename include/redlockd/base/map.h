@@ -21,6 +21,7 @@ struct map {
         struct map_link **buckets; /* owned */
         size_t size;               /* a power of two */
         size_t n;
+        size_t first; /* no link is in a bucket before it */
 };
 
 /* 0 or -ENOMEM. */
