@@ -21,8 +21,7 @@
 
 #define ANNOUNCED_DIGITS_MAX 32 /* the line with a string's length is no longer than this */
 
-#define ENCODED_NUMBER_MAX 20
-#define ENCODED_FRAME_MAX  (1 + ENCODED_NUMBER_MAX + 2 + 2) /* of an argument, beside its bytes */
+#define ENCODED_FRAME_MAX (1 + NUMBER_TEXT_MAX + 2 + 2) /* of an argument, beside its bytes */
 
 #if HIREDIS_MAJOR >= 1
 typedef size_t reader_count;
@@ -42,14 +41,11 @@ struct redis_reader {
 /* "$12\r\n": a kind, a number and the end of its line. */
 static char *encode_number(char *to, char kind, size_t number)
 {
-        char digits[ENCODED_NUMBER_MAX], *at = digits + sizeof(digits);
+        char digits[NUMBER_TEXT_MAX];
+        const struct text text = text_of_number(digits, number);
 
-        do {
-                *--at = (char)('0' + number % 10);
-                number /= 10;
-        } while (number > 0);
         *to++ = kind;
-        to = mempcpy(to, at, (size_t)(digits + sizeof(digits) - at));
+        to = mempcpy(to, text.data, text.len);
         return mempcpy(to, "\r\n", 2);
 }
 

@@ -28,7 +28,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 
 #define SCRIPT_ARGS_MAX (7 + 4 * KEYS_PER_ROUND_MAX)
 _Static_assert(SCRIPT_ARGS_MAX <= REDIS_ARGS_MAX, "a command of the most keys can be encoded");
@@ -51,8 +50,6 @@ _Static_assert(FENCE_KEPT_MS == 86400000, "... and how long they keep it");
         "    redis.call('SET', name, fence, 'PX', " FENCE_KEPT_TEXT ")\n"                                              \
         "  end\n"                                                                                                      \
         "end\n"
-
-#define NUMBER_MAX 24 /* a 64-bit number in decimal, with its NUL */
 
 /* clang-format off */
 static const char *const script_texts[REDIS_SCRIPTS_N] = {
@@ -182,13 +179,6 @@ void redis_script_words(char ret_words[NODE_REASON_MAX], struct text error)
                 *where = '\0';
 }
 
-static struct text script_number(char ret_digits[NUMBER_MAX], uint64_t number)
-{
-        int n = snprintf(ret_digits, NUMBER_MAX, "%llu", (unsigned long long)number);
-
-        return (struct text){ ret_digits, (size_t)n };
-}
-
 /* Fills in the keys. With a prefix they are made in one block, which is the caller's to free. */
 static int script_keys(const struct command *command, const char *key_prefix, struct text *ret_keys, char **ret_block)
 {
@@ -224,9 +214,9 @@ int redis_script_encode(struct buffer *output, const struct redis_script *script
                         const char *certificate, const struct command *command, bool *ret_by_text)
 {
         bool by_text = script->by_text || script->sha[0] == '\0';
-        char keys_digits[NUMBER_MAX], acquire_digits[NUMBER_MAX], ttl_digits[NUMBER_MAX], *block;
-        char own_digits[KEYS_PER_ROUND_MAX][NUMBER_MAX], fence_digits[KEYS_PER_ROUND_MAX][NUMBER_MAX];
-        char slack_digits[NUMBER_MAX];
+        char keys_digits[NUMBER_TEXT_MAX], acquire_digits[NUMBER_TEXT_MAX], ttl_digits[NUMBER_TEXT_MAX], *block;
+        char own_digits[KEYS_PER_ROUND_MAX][NUMBER_TEXT_MAX], fence_digits[KEYS_PER_ROUND_MAX][NUMBER_TEXT_MAX];
+        char slack_digits[NUMBER_TEXT_MAX];
         struct text args[SCRIPT_ARGS_MAX];
         size_t n = 0;
         unsigned i;
@@ -235,30 +225,30 @@ int redis_script_encode(struct buffer *output, const struct redis_script *script
         assert(command->items_n > 0 && command->items_n <= KEYS_PER_ROUND_MAX);
         args[n++] = text_of(by_text ? "EVAL" : "EVALSHA");
         args[n++] = text_of(by_text ? script_texts[command->kind] : script->sha);
-        args[n++] = script_number(keys_digits, command->items_n);
+        args[n++] = text_of_number(keys_digits, command->items_n);
         r = script_keys(command, key_prefix, &args[n], &block);
         if (r < 0)
                 return r;
         n += command->items_n;
         if (command->kind == COMMAND_TAKE) {
                 assert(command->acquire_n <= command->items_n);
-                args[n++] = script_number(acquire_digits, command->acquire_n);
-                args[n++] = script_number(ttl_digits, command->ttl_ms);
+                args[n++] = text_of_number(acquire_digits, command->acquire_n);
+                args[n++] = text_of_number(ttl_digits, command->ttl_ms);
         }
         if (command->kind == COMMAND_TAKE || command->kind == COMMAND_RENEW)
                 args[n++] = text_of(certificate);
         if (command->kind == COMMAND_TAKE)
-                args[n++] = script_number(slack_digits, command->fence_slack_ms);
+                args[n++] = text_of_number(slack_digits, command->fence_slack_ms);
         for (i = 0; i < command->items_n; ++i) {
                 const struct command_item *item = &command->items[i];
 
                 args[n++] = text_of(item->value);
                 if (command->kind == COMMAND_RENEW || command->kind == COMMAND_PLANT)
-                        args[n++] = script_number(own_digits[i], item->ttl_ms);
+                        args[n++] = text_of_number(own_digits[i], item->ttl_ms);
                 else if (command->kind == COMMAND_RELEASE)
                         args[n++] = text_of(item->heard ? "1" : "0");
                 if (command->kind != COMMAND_RELEASE && command->kind != COMMAND_PEEK)
-                        args[n++] = script_number(fence_digits[i], item->fence);
+                        args[n++] = text_of_number(fence_digits[i], item->fence);
         }
         r = redis_encode(output, args, n);
         mem_free(block);

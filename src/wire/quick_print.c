@@ -8,9 +8,8 @@
 #include <assert.h>
 #include <errno.h>
 
-#define NUMBER_LEN_MAX 20
-#define ITEM_LEN_MAX   256 /* of a lock, beside its key; a key among others costs less */
-#define LINE_LEN_MAX   256 /* of all else, beside the id */
+#define ITEM_LEN_MAX 256 /* of a lock, beside its key; a key among others costs less */
+#define LINE_LEN_MAX 256 /* of all else, beside the id */
 
 static char *put(char *to, const char *bytes, size_t n)
 {
@@ -28,14 +27,9 @@ static char *put_text(char *to, struct text text)
 /* As codec_number() has it. */
 static char *put_number(char *to, uint64_t number)
 {
-        char digits[NUMBER_LEN_MAX], *at = digits + sizeof(digits);
+        char digits[NUMBER_TEXT_MAX];
 
-        number = number > INT64_MAX ? INT64_MAX : number;
-        do {
-                *--at = (char)('0' + number % 10);
-                number /= 10;
-        } while (number > 0);
-        return put(to, at, (size_t)(digits + sizeof(digits) - at));
+        return put_text(to, text_of_number(digits, number > INT64_MAX ? INT64_MAX : number));
 }
 
 /* Stands in JSON as it is. (A key is known to be UTF-8.) */

@@ -172,7 +172,7 @@ START_TEST(without_memory_a_command_is_not_taken_and_nothing_else_happens)
                 mem_fail_at(0);
                 ++n;
         }
-        ck_assert_uint_ge(refused, 40 + 3);
+        ck_assert_uint_ge(refused, 40 + 2);
         for (unsigned i = 0; i < n; ++i)
                 scene_expect(&s, "granted 0 0 5");
         ck_assert_uint_eq(fake_redis_count(&s.fake, "EVALSHA"), n);
