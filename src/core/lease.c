@@ -18,6 +18,7 @@
 #include "redlockd/core/lease.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/core/lock.h"
 #include "redlockd/core/release.h"
 #include "redlockd/core/renew.h"
 #include "redlockd/core/resource.h"
@@ -80,20 +81,38 @@ static void lease_free(struct engine *e, struct lease *l)
         mem_free(l);
 }
 
-void lease_keep(struct engine *e, struct lease *l, uint64_t valid_until_ns)
+void lease_keep(struct engine *e, struct lease *l, uint64_t won_ns, uint64_t valid_until_ns)
 {
         assert(!l->resource->lease);
         lease_move(l, LEASE_KEPT);
         l->resource->lease = l;
-        l->valid_until_ns = valid_until_ns;
+        lease_renew(e, l, won_ns, valid_until_ns);
         turn_on_kept(e, l->resource);
 }
 
-void lease_renew(struct lease *l, uint64_t valid_until_ns)
+void lease_renew(struct engine *e, struct lease *l, uint64_t won_ns, uint64_t valid_until_ns)
 {
+        uint64_t end_ns = clockwatch_end_ns(e, l->counted, won_ns, valid_until_ns);
+
         assert(l->state == LEASE_KEPT);
-        if (valid_until_ns > l->valid_until_ns)
-                l->valid_until_ns = valid_until_ns;
+        if (end_ns <= l->valid_until_ns)
+                return;
+        l->won_ns = won_ns;
+        l->won_until_ns = valid_until_ns;
+        l->valid_until_ns = end_ns;
+}
+
+void lease_review(struct engine *e, struct lease *l)
+{
+        uint64_t end_ns = clockwatch_end_ns(e, l->counted, l->won_ns, l->won_until_ns);
+        struct lock *lock = l->resource->holder;
+
+        assert(l->state == LEASE_KEPT);
+        if (end_ns >= l->valid_until_ns)
+                return;
+        l->valid_until_ns = end_ns;
+        if (lock && lock->lease == l)
+                lock_shorten(e, lock);
 }
 
 void lease_set_idle(struct engine *e, struct lease *l)

@@ -129,6 +129,7 @@ void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t val
         assert(l->state == LOCK_HELD && valid_until_ns <= l->lease->valid_until_ns);
         l->ttl_ms = ttl_ms;
         l->valid_until_ns = valid_until_ns < l->hold_end_ns ? valid_until_ns : l->hold_end_ns;
+        l->closed_until_ns = l->valid_until_ns;
         l->expiring = lock_should_be_renewed(l) && e->now_ns >= lock_expiring_ns(l);
         if (lock_should_be_renewed(l) && !l->expiring)
                 heap_set(&e->deadlines, &l->end, lock_expiring_ns(l));
@@ -224,7 +225,21 @@ static enum lost_reason lock_lapse_reason(const struct lock *l)
 void lock_lose(struct engine *e, struct lock *l)
 {
         lock_lapse(e, l, LOST_NO_QUORUM);
-        heap_set(&e->deadlines, &l->end, l->valid_until_ns);
+        heap_set(&e->deadlines, &l->end, l->closed_until_ns);
+}
+
+void lock_shorten(struct engine *e, struct lock *l)
+{
+        uint64_t closed_until_ns = l->closed_until_ns;
+
+        if (l->state != LOCK_HELD || l->valid_until_ns <= l->lease->valid_until_ns)
+                return;
+        if (l->lease->valid_until_ns > e->now_ns + LOCK_LAPSE_MARGIN_MAX_MS * NS_PER_MS) {
+                lock_extend(e, l, l->ttl_ms, l->lease->valid_until_ns);
+                l->closed_until_ns = closed_until_ns;
+        } else {
+                lock_lose(e, l);
+        }
 }
 
 void lock_end(struct engine *e, struct lock *l)
@@ -282,8 +297,8 @@ void lock_on_deadline(struct engine *e, struct lock *l)
         }
         if (l->state == LOCK_HELD) {
                 lock_lapse(e, l, lock_lapse_reason(l));
-                if (e->now_ns < l->valid_until_ns) {
-                        heap_set(&e->deadlines, &l->end, l->valid_until_ns);
+                if (e->now_ns < l->closed_until_ns) {
+                        heap_set(&e->deadlines, &l->end, l->closed_until_ns);
                         return;
                 }
         }

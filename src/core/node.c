@@ -174,6 +174,7 @@ void node_on_event(struct engine *e, const struct event *ev)
         strncpy(n->told, told ? told : "", NODE_REASON_MAX - 1);
         if (n->link == NODE_UP) {
                 e->nodes_linked |= bit_of(node);
+                clockwatch_on_sample(e, node, ev->node.look.node_ms, ev->node.look.sent_ns);
                 fitness_on_look(&n->fitness, &ev->node.look, e->now_ns);
         } else {
                 e->nodes_linked &= ~bit_of(node);

@@ -359,6 +359,7 @@ void round_on_answer(struct engine *e, struct round *r, unsigned node, const str
 
         assert(r->owed & bit_of(node));
         r->owed &= ~bit_of(node);
+        clockwatch_on_sample(e, node, answer->node_ms, r->started_ns);
         if (answer->verdict == ANSWER_AGAIN && round_resend(e, r, node))
                 return;
         if (answer->verdict == ANSWER_ERROR)

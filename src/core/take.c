@@ -397,18 +397,19 @@ static void take_succeed(struct engine *e, struct call *c)
         take_finish(e, c, ERROR_NONE);
 }
 
-static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t valid_until_ns, bool asked)
+/* `won_ns`: when the round began that it was won with; 0: no node was asked. */
+static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t valid_until_ns, uint64_t won_ns)
 {
         struct lock *l = c->claims[i].lock;
         enum lock_outcome outcome = OUTCOME_EXTENDED;
 
         if (l->lease->state == LEASE_TAKING)
-                lease_keep(e, l->lease, valid_until_ns);
+                lease_keep(e, l->lease, won_ns, valid_until_ns);
         else if (l->state == LOCK_TAKING)
                 turn_on_passed(e, l->resource);
-        if (asked)
-                lease_renew(l->lease, valid_until_ns);
-        else if (l->lease->valid_until_ns < valid_until_ns)
+        if (won_ns)
+                lease_renew(e, l->lease, won_ns, valid_until_ns);
+        if (l->lease->valid_until_ns < valid_until_ns)
                 valid_until_ns = l->lease->valid_until_ns;
         if (l->state == LOCK_TAKING) {
                 if (c->method == METHOD_EXTEND && lock_find(e, c->session, l->resource))
@@ -432,7 +433,7 @@ static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t 
  * All that was asked for is had, until `valid_until_ns`: won by a round; or, where no node was asked, no longer
  * than each lease is good for.
  */
-static void take_grant(struct engine *e, struct call *c, uint64_t valid_until_ns, bool asked)
+static void take_grant(struct engine *e, struct call *c, uint64_t valid_until_ns, uint64_t won_ns)
 {
         size_t i;
 
@@ -440,7 +441,7 @@ static void take_grant(struct engine *e, struct call *c, uint64_t valid_until_ns
         c->raising = false;
         for (i = 0; i < c->claims_n; ++i)
                 if (c->claims[i].lock)
-                        take_grant_one(e, c, i, valid_until_ns, asked);
+                        take_grant_one(e, c, i, valid_until_ns, won_ns);
         take_drop_locks(e, c);
         take_succeed(e, c);
 }
@@ -502,7 +503,7 @@ static void take_ask(struct engine *e, struct call *c)
                 take_drop_locks(e, c);
                 take_finish(e, c, ERROR_INTERNAL);
         } else if (take_is_over(e, c)) {
-                take_grant(e, c, validity_end_ns(e->now_ns, c->ttl_ms, e->options.drift_factor), false);
+                take_grant(e, c, validity_end_ns(e->now_ns, c->ttl_ms, e->options.drift_factor), 0);
         } else if (take_mark_no_quorum(e, c)) {
                 take_drop_locks(e, c);
                 take_fail(e, c, ERROR_NO_QUORUM);
@@ -740,9 +741,10 @@ static void take_raise(struct engine *e, struct call *c, const struct round *r)
 
 void take_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict)
 {
-        uint64_t valid_until_ns = validity_end_ns(r->started_ns, r->ttl_ms, e->options.drift_factor);
+        uint64_t valid_until_ns = validity_end_ns(r->started_ns, r->ttl_ms, e->options.drift_factor), left_ms;
         unsigned node;
 
+        left_ms = validity_left_ms(clockwatch_end_ns(e, r->ballot.granted, r->started_ns, valid_until_ns), e->now_ns);
         c->round = NULL;
         take_note_votes(e, c, r);
         if (verdict == QUORUM_LOST) {
@@ -751,7 +753,7 @@ void take_on_round(struct engine *e, struct call *c, struct round *r, enum quoru
                 take_note_refusal(e, c, r);
         } else if (take_overtaken(e, c)) {
                 take_repeat(e, c);
-        } else if (validity_left_ms(valid_until_ns, e->now_ns) < 1) {
+        } else if (left_ms < 1) {
                 for (node = 0; node < e->options.nodes_n; ++node)
                         if (c->votes[node] == VOTE_GRANTED)
                                 c->votes[node] = VOTE_LATE;
@@ -760,6 +762,6 @@ void take_on_round(struct engine *e, struct call *c, struct round *r, enum quoru
                 take_raise(e, c, r);
         } else {
                 take_set_fences(r);
-                take_grant(e, c, valid_until_ns, true);
+                take_grant(e, c, valid_until_ns, r->started_ns);
         }
 }

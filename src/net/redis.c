@@ -276,6 +276,8 @@ static void redis_on_hello(struct redis *r, const struct redis_owed *owed, const
         char reason[NODE_REASON_MAX];
         int k;
 
+        if (owed->kind == REDIS_OWED_INFO)
+                r->look.sent_ns = owed->sent_ns;
         if (redis_owed_is_look(owed->kind))
                 k = redis_look_take(&r->look, owed->kind, value, reason);
         else

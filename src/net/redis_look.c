@@ -304,6 +304,8 @@ static int look_take_info(struct redis_look *look, const struct redis_value *val
                 return -EPROTO;
         }
         look_find_fault(look, value->text);
+        look_field(value->text, "server_time_usec", words, sizeof(words));
+        look->node_ms = strtoull(words, NULL, 10) / 1000;
         look->aof = look_field_is(value->text, "aof_enabled", "1") &&
                     look_field_is(value->text, "aof_last_write_status", "ok");
         return 0;
@@ -445,7 +447,11 @@ struct node_look redis_look_judge(struct redis_look *look)
         bool durable = look->aof && look->config == CONFIG_ALL;
         bool kept = look_stands(look, look->kept, look->members) || look_stands(look, look->kept, look->former);
         bool certified = look_is_certified(look);
-        struct node_look judged = { .verdict = LOOK_CERTIFIED, .run_id = look->run_id, .reason = "" };
+        struct node_look judged = { .verdict = LOOK_CERTIFIED,
+                                    .run_id = look->run_id,
+                                    .reason = "",
+                                    .node_ms = look->node_ms,
+                                    .sent_ns = look->sent_ns };
 
         look->again = look->members[0] && look->aof && !look->config_seen && !look->config_refused;
         look->config_seen = false;

@@ -36,14 +36,15 @@ struct parcel {
         unsigned host, node; /* from 0 */
         bool to_host;
         enum parcel_kind kind;
-        char key[64];           /* of what is listened for */
-        uint64_t listeners_n;   /* RELEASED */
-        uint64_t run;           /* LOOK: the incarnation that answered; else the one that the connection has read */
-        uint64_t mark;          /* LOOK, CERTIFY: what stands in the certificate's place */
-        bool durable, unfit;    /* LOOK */
-        struct answer answer;   /* COMMAND, to a host */
-        uint64_t *fences;       /* ... its; they follow the items */
-        struct command command; /* owns its items and their texts, which follow in the same block */
+        char key[64];              /* of what is listened for */
+        uint64_t listeners_n;      /* RELEASED */
+        uint64_t run;              /* LOOK: the incarnation that answered; else the one that the connection has read */
+        uint64_t node_ms, sent_ns; /* LOOK: the node's clock; when it was sent, on the host's */
+        uint64_t mark;             /* LOOK, CERTIFY: what stands in the certificate's place */
+        bool durable, unfit;       /* LOOK */
+        struct answer answer;      /* COMMAND, to a host */
+        uint64_t *fences;          /* ... its; they follow the items */
+        struct command command;    /* owns its items and their texts, which follow in the same block */
         struct command_item items[];
 };
 
@@ -304,6 +305,7 @@ static void node_show(struct world *w, unsigned node, struct parcel *p)
         if (n->certificate == 0)
                 n->certificate = world_draw_mark(w);
         p->run = n->run;
+        p->node_ms = world_node_ms(w, node + 1, w->now_ns);
         p->mark = n->certificate;
         p->durable = n->durable;
         p->unfit = n->unfit;
@@ -313,9 +315,12 @@ static struct node_look world_judge(struct world *w, unsigned host, const struct
 {
         static char run_id[24];
         struct sim_host *h = &w->hosts[host];
-        struct node_look look = {
-                .verdict = LOOK_UNCERTIFIED, .run_id = run_id, .reason = "no certificate", .mark = p->mark
-        };
+        struct node_look look = { .verdict = LOOK_UNCERTIFIED,
+                                  .run_id = run_id,
+                                  .reason = "no certificate",
+                                  .mark = p->mark,
+                                  .node_ms = p->node_ms,
+                                  .sent_ns = p->sent_ns };
         uint64_t kept_run = h->durable_run[p->node];
 
         snprintf(run_id, sizeof(run_id), "run%llu", (unsigned long long)p->run);
@@ -345,6 +350,7 @@ static void world_send_look(struct world *w, unsigned host, unsigned node, uint6
         p->node = node;
         p->run = h->run[node];
         p->mark = mark;
+        p->sent_ns = world_host_ns(w, host + 1, w->now_ns);
         world_send_parcel(w, p, &h->last_out_ns[node]);
 }
 
@@ -744,7 +750,7 @@ void world_run_ns(struct world *w, uint64_t ns)
 static void world_node_event(struct world *w, unsigned host, unsigned node, enum node_state state)
 {
         struct event ev = { .kind = EVENT_NODE, .node = { .node = node, .state = state, .reason = "connection lost" } };
-        struct parcel seen = { .host = host, .node = node };
+        struct parcel seen = { .host = host, .node = node, .sent_ns = world_host_ns(w, host + 1, w->now_ns) };
         struct sim_host *h = &w->hosts[host];
 
         h->connected[node] = state == NODE_UP;

@@ -39,21 +39,26 @@ struct lease {
         uint32_t fresh;      /* have it, */
         uint32_t planting;   /* were asked to plant it and owe an answer */
         uint64_t renewed_ns; /* when the last renewal was begun */
-        uint64_t valid_until_ns;
-        uint64_t fence;      /* a quorum of nodes stood at it while they had it */
-        uint64_t fence_next; /* what the next lock under it gets */
-        uint64_t gone_ns;    /* leaving: when every node has forgotten it at the latest */
+        uint64_t won_ns;     /* when the round began that it was won with, */
+        uint64_t won_until_ns;
+        uint64_t valid_until_ns; /* no later than that: clocks may have stepped, see clockwatch.c */
+        uint64_t fence;          /* a quorum of nodes stood at it while they had it */
+        uint64_t fence_next;     /* what the next lock under it gets */
+        uint64_t gone_ns;        /* leaving: when every node has forgotten it at the latest */
         char value[TOKEN_TEXT_LEN + 1];
 };
 
 /* A new token for one try. 0 or -ENOMEM. */
 int lease_new(struct engine *e, struct resource *r, uint32_t ttl_ms, struct lease **ret_lease);
 
-/* TAKING -> KEPT: a round was won for it. */
-void lease_keep(struct engine *e, struct lease *l, uint64_t valid_until_ns);
+/* TAKING -> KEPT: a round was won for it that began at `won_ns`. */
+void lease_keep(struct engine *e, struct lease *l, uint64_t won_ns, uint64_t valid_until_ns);
 
-/* KEPT: a round was won for it once more. Its end never comes nearer: a ttl on a node is only ever raised. */
-void lease_renew(struct lease *l, uint64_t valid_until_ns);
+/* KEPT: a round was won for it once more. Its end comes no nearer by that: a ttl on a node is only ever raised. */
+void lease_renew(struct engine *e, struct lease *l, uint64_t won_ns, uint64_t valid_until_ns);
+
+/* KEPT: a clock has stepped, and it may end earlier, its lock with it. */
+void lease_review(struct engine *e, struct lease *l);
 
 /* KEPT, and its lock is gone: whoever is next may take it over in this step, at the end of which it is released. */
 void lease_set_idle(struct engine *e, struct lease *l);

@@ -39,6 +39,8 @@ struct lock {
         uint64_t fence;
         uint64_t since_ns;
         uint64_t valid_until_ns;
+        uint64_t closed_until_ns; /* others here do not get the key before: so long its session was told that it has it
+                                   */
         char value[TOKEN_TEXT_LEN + 1]; /* the lease's, or one of its own where the lease was taken over */
 };
 
@@ -53,6 +55,9 @@ void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t vali
 
 /* HELD: a new end, or its hold's. */
 void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns);
+
+/* Its lease ends earlier than it did: so does it, now if that is over. */
+void lock_shorten(struct engine *e, struct lock *l);
 
 /*
  * Out of the map, or out of its try: GONE. A lease that was kept is idle now, and the key open to others of this host;

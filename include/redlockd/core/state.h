@@ -14,6 +14,7 @@
 #include "redlockd/base/heap.h"
 #include "redlockd/base/histogram.h"
 #include "redlockd/base/map.h"
+#include "redlockd/core/clockwatch.h"
 #include "redlockd/core/engine.h"
 #include "redlockd/core/fitness.h"
 #include "redlockd/core/inspect.h"
@@ -62,6 +63,7 @@ struct outgoing {
 struct node {
         enum node_state link; /* of its connection */
         struct fitness fitness;
+        struct clockwatch clock;
         char told[NODE_REASON_MAX]; /* by the connection or the last look: why it does not vote */
         enum node_state state;      /* what comes of all that */
         char reason[NODE_REASON_MAX];

@@ -232,6 +232,8 @@ struct node_look {
         enum look_verdict verdict;
         const char *run_id; /* of the server's incarnation; "" for one that has none */
         const char *reason; /* why it may not vote, and what to do about it; "" where it may */
+        uint64_t node_ms;   /* the node's own clock, Unix ms; 0 where it did not say; */
+        uint64_t sent_ns;   /* ... some time after this */
         uint64_t mark; /* UNCERTIFIED, KEPT: what stands in the certificate's place; another one for each other thing */
 };
 

@@ -31,6 +31,8 @@ struct redis_look {
         char unfit[NODE_REASON_MAX];
         char trouble[NODE_REASON_MAX];         /* why no mark could be left, or what stands there not be read */
         char certify_trouble[NODE_REASON_MAX]; /* why its certificate could not be written */
+        uint64_t node_ms;                      /* of its clock, as INFO said; 0: it did not */
+        uint64_t sent_ns;                      /* when INFO was sent */
         bool evicts;                           /* it may have dropped locks, and its certificate would not show it */
         uint64_t evicted_n;
         bool aof;
