@@ -36,6 +36,7 @@ static struct lock *claim_held(const struct engine *e, const struct claim *claim
 
 static void item_from_lock(struct reply_item *item, enum lock_outcome outcome, const struct lock *l)
 {
+        assert(l);
         item->outcome = outcome;
         item->valid_until_ns = l->valid_until_ns;
         item->fence = l->fence;
