@@ -14,7 +14,8 @@
  * RENEW and PLANT go through all keys, too: each for itself.
  *
  * A key's fence stands beside it, under a name of its own (REDIS_FENCE_PREFIX): see core/fence.h. Lua's numbers are
- * exact up to 2^53; what stands there and is none of them is nobody's fence.
+ * exact up to 2^53. What stands there and is no number, or one that no clock will make, is nobody's fence: it is
+ * written over, whatever its type.
  *
  * PEEK writes nothing, and is rare: it is not loaded beforehand. It tells what INFO says of the node's fitness, where
  * the node lets us ask.
@@ -36,6 +37,8 @@ _Static_assert(SCRIPT_ARGS_MAX <= REDIS_ARGS_MAX, "a command of the most keys ca
 _Static_assert(FENCE_STEP == 1024, "the scripts' step is the engine's");
 #define FENCE_KEPT_TEXT "86400000"
 _Static_assert(FENCE_KEPT_MS == 86400000, "... and how long they keep it");
+#define FENCE_STORED_MAX_TEXT "(2^53 - 2^40)"
+_Static_assert(FENCE_STORED_MAX == (UINT64_C(1) << 53) - (UINT64_C(1) << 40), "... and what is none of his");
 
 /* A key that has our value: its ttl and its fence are raised to these, in decimal, where they are below. */
 #define SCRIPT_RAISE                                                                                                   \
@@ -43,7 +46,7 @@ _Static_assert(FENCE_KEPT_MS == 86400000, "... and how long they keep it");
         "  local left = redis.call('PTTL', key)\n"                                                                     \
         "  if left >= 0 and left < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end\n"                           \
         "  local name = '" REDIS_FENCE_PREFIX "' .. key\n"                                                             \
-        "  local stored = tonumber(redis.call('GET', name))\n"                                                         \
+        "  local stored = tonumber(redis.pcall('GET', name))\n"                                                        \
         "  if stored and stored >= tonumber(fence) and stored < 2^53 then\n"                                           \
         "    redis.call('PEXPIRE', name, " FENCE_KEPT_TEXT ")\n"                                                       \
         "  else\n"                                                                                                     \
@@ -60,8 +63,8 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "if ARGV[3] ~= '' and redis.call('GET', 'redlockd:cert') ~= ARGV[3] then return {2, 0, now} end\n"
                 "local function acquired(i)\n"
                 "  local name = '" REDIS_FENCE_PREFIX "' .. KEYS[i]\n"
-                "  local stored, least = tonumber(redis.call('GET', name)), (now - slack) * " FENCE_STEP_TEXT "\n"
-                "  if not stored or stored < least or stored >= 2^53 then stored = least end\n"
+                "  local stored, least = tonumber(redis.pcall('GET', name)), (now - slack) * " FENCE_STEP_TEXT "\n"
+                "  if not (stored and stored >= least and stored < " FENCE_STORED_MAX_TEXT ") then stored = least end\n"
                 "  local fence = math.min(tonumber(ARGV[2 * i + 4]), (now + slack) * " FENCE_STEP_TEXT ")\n"
                 "  fence = math.max(fence, stored + " FENCE_STEP_TEXT ")\n"
                 "  redis.call('SET', name, string.format('%.0f', fence), 'PX', " FENCE_KEPT_TEXT ")\n"

@@ -207,7 +207,7 @@ static uint64_t memory_fence(const struct memory *m, const struct command *comma
         uint64_t proposal = command->items[i].fence, ahead = (now_ms + command->fence_slack_ms) * FENCE_STEP;
         uint64_t stored = memory_floor(m, now_ms, command->fence_slack_ms);
 
-        if (entry && entry->fence > stored)
+        if (entry && entry->fence > stored && entry->fence < FENCE_STORED_MAX)
                 stored = entry->fence;
         if (proposal > ahead)
                 proposal = ahead;

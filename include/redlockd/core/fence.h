@@ -8,7 +8,7 @@
  *
  * What a node does when it grants a key (store/memory.c and net/redis_script.c do the same):
  *
- *      stored = max(what is stored for the key, (its own ms - slack) * FENCE_STEP)
+ *      stored = max(what is stored for the key, if less than FENCE_STORED_MAX, (its own ms - slack) * FENCE_STEP)
  *      stored = max(stored + FENCE_STEP, min(proposal, (its own ms + slack) * FENCE_STEP))
  *
  * and it answers with that.
