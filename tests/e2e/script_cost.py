@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """
-What an acquire costs a node: the script without and with its certificate compared, beside a plain SET NX PX, as Redis
+What an acquire costs a node: the script, with its certificate compared and a fence given, beside a plain SET NX PX, as Redis
 itself measures it (INFO commandstats). All in one run, in turns, on one redis-server of its own.
 """
 
@@ -8,6 +8,8 @@ import hashlib
 import os
 import re
 import statistics
+import subprocess
+import time
 
 from harness import ROOT, World
 
@@ -15,19 +17,23 @@ CALLS = int(os.environ.get("CALLS", 20000))
 TURNS = 7
 CERTIFICATE = "0123456789012345678901234567890123456789|00000000000000aa|60000"
 VALUE = "0123456789abcdef0123456789abcdef"
+SLACK = 10000
+FENCE = int(time.time() * 1000) * 1024
 
 
-def take_script():
-    """The text of TAKE, out of the program's own source."""
-    source = (ROOT / "src/net/redis_script.c").read_text()
-    literals = re.search(r"\[COMMAND_TAKE\] =(.*?),\n", source, re.DOTALL)[1]
+def script(kind):
+    """The text of a script, out of the program's own source."""
+    argv = ["cc", "-E", "-P", "-I", ROOT / "include", "-D_GNU_SOURCE", ROOT / "src/net/redis_script.c"]
+    source = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    literals = re.search(rf"\[COMMAND_{kind}\] =(.*?)(?:,\s*\[COMMAND_|,\s*\}};)", source, re.DOTALL)[1]
     return "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', literals)).encode().decode("unicode_escape")
 
 
-def microseconds(link, name, command):
-    """The mean of one call of `name`, over CALLS calls that each have a key of their own."""
-    link.command("FLUSHALL")
-    link.command("SET", "redlockd:cert", CERTIFICATE)
+def microseconds(link, name, command, fresh):
+    """The mean of one call of `name`, over CALLS calls that each have a key of their own: no key yet, or the ones of before."""
+    if fresh:
+        link.command("FLUSHALL")
+        link.command("SET", "redlockd:cert", CERTIFICATE)
     link.command("CONFIG", "RESETSTAT")
     for i in range(CALLS):
         reply = link.command(*command(f"key{i}"))
@@ -37,21 +43,30 @@ def microseconds(link, name, command):
 
 
 def main():
-    script = take_script()
-    sha = hashlib.sha1(script.encode()).hexdigest()
+    take, renew = script("TAKE"), script("RENEW")
+    sha = {text: hashlib.sha1(text.encode()).hexdigest() for text in (take, renew)}
+
+    def acquire(certificate, value=VALUE):
+        return lambda key: ("EVALSHA", sha[take], 1, key, 1, 60000, certificate, SLACK, value, FENCE)
+
+    def extend(key):
+        return ("EVALSHA", sha[renew], 1, key, CERTIFICATE, VALUE, 61000, FENCE)
+
     kinds = {
         "SET NX PX": ("set", lambda key: ("SET", key, VALUE, "PX", 60000, "NX")),
-        "acquire, no certificate": ("evalsha", lambda key: ("EVALSHA", sha, 1, key, 1, 60000, "", VALUE)),
-        "acquire, certificate compared": ("evalsha", lambda key: ("EVALSHA", sha, 1, key, 1, 60000, CERTIFICATE, VALUE)),
+        "acquire, no certificate": ("evalsha", acquire("")),
+        "acquire, certificate compared": ("evalsha", acquire(CERTIFICATE)),
+        "renewal of one lock": ("evalsha", extend),
     }
     times = {kind: [] for kind in kinds}
     with World(quiet=True) as world:
         node = world.redis()
         with node.connect() as link:
-            assert link.command("SCRIPT", "LOAD", script) == sha
+            for text in sha:
+                assert link.command("SCRIPT", "LOAD", text) == sha[text]
             for _ in range(TURNS):
                 for kind, (name, command) in kinds.items():
-                    times[kind].append(microseconds(link, name, command))
+                    times[kind].append(microseconds(link, name, command, command is not extend))
             version = re.search(r"redis_version:(\S+)", link.command("INFO", "server"))[1]
     print(f"Redis {version}, {TURNS} turns of {CALLS} calls; microseconds of the node for one call, median (least to most)")
     for kind, each in times.items():
