@@ -3,12 +3,13 @@
 import os
 import pathlib
 import random
+import sqlite3
 import subprocess
 import time
 
 import pytest
 
-from harness import REDLOCKCTL, SLOW, eventually, eventually_empty, let_pass, sanitized
+from harness import REDLOCKCTL, ROOT, SLOW, eventually, eventually_empty, let_pass, sanitized
 
 HERE = pathlib.Path(__file__).parent
 FENCE_MAX = 2**53
@@ -218,6 +219,49 @@ def test_a_node_far_ahead_raises_all(daemon, nodes3):
     assert all(int(node.get("redlockd:fence:k")) > far for node in (nodes3[0], nodes3[2]))
 
 
+# --- who uses it --------------------------------------------------------------------------------------------------------
+
+
+def readme(language):
+    """The examples of README.md's section on fences."""
+    section = (ROOT / "README.md").read_text().split("\n## The fence\n")[1].split("\n## ")[0]
+    return [block.split("```")[0] for block in section.split(f"```{language}\n")[1:]]
+
+
+def test_the_sql_of_the_readme_refuses_who_was_overtaken(client, other):
+    first = fence_of(client)
+    client.call("free")
+    second = fence_of(other)
+    with sqlite3.connect(":memory:") as db:
+        db.execute("CREATE TABLE account (id PRIMARY KEY, balance, fence)")
+        db.execute("INSERT INTO account VALUES (7, 0, 0)")
+        db.execute("CREATE TABLE fences (name PRIMARY KEY, fence)")
+        for sql in readme("sql"):
+            for fence, written in ((first, 1), (first, 1), (second, 1), (first, 0), (second, 1)):
+                row = {"id": 7, "name": "a", "balance": 90, "fence": fence}
+                assert db.execute(sql, row).rowcount == written, sql
+    db.close()
+
+
+def test_the_shell_of_the_readme_refuses_who_was_overtaken(broker, tmp_path):
+    (source,) = readme("sh")
+    file = tmp_path / "report"
+
+    def write(content, fence=None):
+        script = source + f"echo {content} | write_fenced {file}; status=$?; echo $REDLOCK_FENCES; exit $status"
+        argv = [REDLOCKCTL, "-s", broker.path, "run", "k", "--"] if fence is None else []
+        env = {**os.environ, "REDLOCK_FENCES": str(fence)}
+        done = subprocess.run([*argv, "sh", "-c", script], env=env, capture_output=True, text=True, timeout=60)
+        return done.returncode, int(done.stdout)
+
+    status, first = write("one")
+    assert (status, file.read_text()) == (0, "one\n")
+    status, second = write("two")
+    assert (status, file.read_text()) == (0, "two\n") and second > first
+    assert write("late", fence=first)[0] == 1 and file.read_text() == "two\n"
+    assert write("again", fence=second)[0] == 0 and file.read_text() == "again\n"
+
+
 # --- clocks -------------------------------------------------------------------------------------------------------------
 
 
@@ -228,21 +272,38 @@ def clock_shift(tmp_path_factory):
     return library
 
 
+def shifted(world, nodes, clock_shift, ms):
+    """A daemon whose wall clock is so much ahead."""
+    daemon = world.daemon(nodes, start=False, lock=SHORT)
+    daemon.before = ["env", f"LD_PRELOAD={clock_shift}", f"CLOCK_SHIFT={ms}"]
+    daemon.start()
+    with daemon.client() as client:
+        expiration = client.add("clock", ttl=100)["clock"]["expiration"]
+    assert abs(expiration - time.time() * 1000 - ms) < 2000, "this clock is not shifted"
+    return daemon
+
+
+@pytest.mark.skipif(sanitized(), reason="a sanitizer wants to be loaded first")
+def test_it_rises_when_no_node_remembers_it_and_the_next_host_is_slow(world, nodes3, clock_shift):
+    fast, slow = (shifted(world, nodes3, clock_shift, ms).client() for ms in (20000, -20000))
+    last = fence_of(fast, ttl=500)
+    fast.call("free")
+    for node in nodes3:
+        node.restart()
+        for client in (fast, slow):
+            eventually(lambda: [n["state"] for n in client.call("nodes")["nodes"]] == ["up"] * 3)
+    assert all(node.get("redlockd:fence:k") is None for node in nodes3)
+    assert fence_of(slow, ttl=500) > last
+
+
 class Fenced:
     """Keys that three hosts take, one lock after the other on each, and the fence of each key's last lock."""
 
     KEYS = 32
 
     def __init__(self, world, nodes, clock_shift, shifts):
-        self.hosts, self.granted = [], 0
-        for ms in shifts:
-            daemon = world.daemon(nodes, start=False, lock=SHORT)
-            daemon.before = ["env", f"LD_PRELOAD={clock_shift}", f"CLOCK_SHIFT={ms}"]
-            daemon.start()
-            self.hosts.append([daemon.client() for _ in range(2)])
-            expiration = self.hosts[-1][0].add("clock", ttl=100)["clock"]["expiration"]
-            assert abs(expiration - time.time() * 1000 - ms) < 2000, "this clock is not shifted"
-            self.hosts[-1][0].call("free")
+        daemons = [shifted(world, nodes, clock_shift, ms) for ms in shifts]
+        self.hosts, self.granted = [[daemon.client() for _ in range(2)] for daemon in daemons], 0
         self.last = {f"k{i}": 0 for i in range(self.KEYS)}
 
     def take(self, sent):
@@ -278,8 +339,8 @@ class Fenced:
         self.take(second)
         self.free(second)
 
-    def raises(self):
-        return [raised(host[0]) for host in self.hosts]
+    def counted(self, what):
+        return [host[0].call("status")["counters"][what] for host in self.hosts]
 
 
 @pytest.mark.skipif(sanitized(), reason="a sanitizer wants to be loaded first")
@@ -293,7 +354,6 @@ def test_fences_rise_on_hosts_whose_clocks_are_seconds_apart(world, nodes3, cloc
             nodes3[restarts % 3].restart()
             restarts += 1
         fenced.round(rng)
-    handed_over = sum(host[0].call("status")["counters"]["handovers"] for host in fenced.hosts)
-    raises = fenced.raises()
-    print(f"{fenced.granted} grants, {handed_over} of them handed over, {raises} second rounds, {restarts} restarts")
-    assert handed_over > 0 and all(raises)
+    granted, handed_over, raises = (fenced.counted(what) for what in ("granted", "handovers", "raises"))
+    print(f"{fenced.granted} grants, {restarts} restarts; of each host: {granted=} {handed_over=} {raises=}")
+    assert all(handed_over) and all(raises)
