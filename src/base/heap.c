@@ -23,6 +23,8 @@ int heap_reserve(struct heap *h)
         size_t size = h->size ? h->size * 2 : HEAP_SIZE_MIN;
         struct deadline **items;
 
+        if (h->reserved == UINT32_MAX)
+                return -ENOMEM; /* a place has no more bits */
         if (h->reserved == h->size) {
                 items = mem_realloc(h->items, size * sizeof(*items));
                 if (!items)
@@ -43,7 +45,7 @@ void heap_release(struct heap *h)
 static void heap_put(struct heap *h, struct deadline *d, size_t i)
 {
         h->items[i] = d;
-        d->place = i + 1;
+        d->place = (uint32_t)i + 1;
 }
 
 static void heap_rise(struct heap *h, struct deadline *d, size_t i)

@@ -12,8 +12,8 @@
 
 struct deadline {
         uint64_t at_ns;
-        size_t place; /* index in the heap + 1; 0: not armed */
-        int kind;     /* what it is embedded in: the owner's enum */
+        uint32_t place; /* index in the heap + 1; 0: not armed */
+        int kind;       /* what it is embedded in: the owner's enum */
 };
 
 struct heap {
