@@ -47,7 +47,7 @@ _Static_assert(FENCE_STORED_MAX == (UINT64_C(1) << 53) - (UINT64_C(1) << 40), ".
         "  if left >= 0 and left < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end\n"                           \
         "  local name = '" REDIS_FENCE_PREFIX "' .. key\n"                                                             \
         "  local stored = tonumber(redis.pcall('GET', name))\n"                                                        \
-        "  if stored and stored >= tonumber(fence) and stored < 2^53 then\n"                                           \
+        "  if stored and stored >= tonumber(fence) and stored < " FENCE_STORED_MAX_TEXT " then\n"                      \
         "    redis.call('PEXPIRE', name, " FENCE_KEPT_TEXT ")\n"                                                       \
         "  else\n"                                                                                                     \
         "    redis.call('SET', name, fence, 'PX', " FENCE_KEPT_TEXT ")\n"                                              \

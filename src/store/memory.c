@@ -147,7 +147,7 @@ static void entry_raise(struct entry *entry, const struct command_item *item, ui
 {
         if (entry->expires_ms < expires_ms)
                 entry->expires_ms = expires_ms;
-        if (entry->fence < item->fence)
+        if (entry->fence < item->fence || entry->fence >= FENCE_STORED_MAX)
                 entry->fence = item->fence;
 }
 

@@ -199,6 +199,7 @@ def test_what_stands_there_and_is_no_fence_harms_nothing(daemon, nodes3, where, 
         assert client.states("extend", "k", ttl=30000) == {"k": "extended"}
         fence = client.list()["k"]["fence"]
         assert 0 < fence < FENCE_MAX - 2 * HAND_OVERS and fence == last, value
+        eventually(lambda: {node.get(name) for node in nodes3} == {str(fence)}, what=f"{value} is written over")
         assert client.call("free")["freed"] == ["k"]
         again = fence_of(client)
         assert fence < again < FENCE_MAX, value
