@@ -123,6 +123,34 @@ static void nothing_is_granted_for_longer_on_answers_from_before_a_step(void)
         story_end(w);
 }
 
+static void an_answer_that_shows_a_step_grants_nothing_that_it_may_have_cut(void)
+{
+        struct world *w = watched_world(3);
+        unsigned a = world_open(w, 1);
+
+        story_run(w, 10);
+        world_step_clock(w, 1, 60000);
+        world_step_clock(w, 2, 60000);
+        story_skip(w);
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 3000, .delay_ms = 10 });
+        story_run(w, 50);
+        story_expect(w, "10.000  A > add k\n"
+                        "10.000  h1 > n1 n2 n3 take k#1\n"
+                        "11.000  n1 > granted\n"
+                        "11.000  n2 > granted\n"
+                        "11.000  h1 > n1 n2 n3 release k#1\n"
+                        "11.000  n3 > granted\n"
+                        "12.000  n1 > released\n"
+                        "12.000  n2 > released\n"
+                        "12.000  n3 > released\n"
+                        "21.000  h1 > n1 n2 n3 take k#2\n"
+                        "22.000  n1 > granted\n"
+                        "22.000  n2 > granted\n"
+                        "22.000  A < k#2 acquired 2967\n"
+                        "22.000  n3 > granted\n");
+        story_end(w);
+}
+
 static void a_step_back_costs_nothing(void)
 {
         struct world *w = watched_world(3);
@@ -131,8 +159,8 @@ static void a_step_back_costs_nothing(void)
         story_subscribe(w, a, NOTICE_LOST);
         story_add(w, a, "k", (struct ask){ .ttl_ms = 3000 });
         story_run(w, 10);
-        world_step_clock(w, 1, -60000);
-        world_step_clock(w, 2, -60000);
+        world_step_clock(w, 1, -900);
+        world_step_clock(w, 2, -900);
         story_skip(w);
         story_run(w, 3000);
         story_expect(w, "2963.000  A < lost k#1 EXPIRED\n"
@@ -165,5 +193,6 @@ STORY_MAIN("clock", STORY(a_node_that_steps_forward_takes_nothing_while_others_a
            STORY(two_of_three_that_step_past_its_end_lose_it_within_a_heartbeat),
            STORY(where_they_step_by_less_it_ends_by_so_much_earlier),
            STORY(a_lock_that_the_broker_renews_is_renewed_sooner), STORY(all_nodes_that_step_alike_are_our_own_pause),
-           STORY(nothing_is_granted_for_longer_on_answers_from_before_a_step), STORY(a_step_back_costs_nothing),
+           STORY(nothing_is_granted_for_longer_on_answers_from_before_a_step),
+           STORY(an_answer_that_shows_a_step_grants_nothing_that_it_may_have_cut), STORY(a_step_back_costs_nothing),
            STORY(clocks_of_different_rates_do_not_step))
