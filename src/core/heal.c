@@ -233,7 +233,7 @@ static void heal_review(struct engine *e, struct lease *l)
                 return;
         }
         l->lost = true;
-        if (lock && lock->lease == l && lock->state == LOCK_HELD)
+        if (lock && lock->lease == l && lock->state == LOCK_HELD && lock_is_watched(lock))
                 lock_lose(e, lock);
 }
 

@@ -222,6 +222,11 @@ static enum lost_reason lock_lapse_reason(const struct lock *l)
         return l->auto_extend ? LOST_NO_QUORUM : LOST_EXPIRED;
 }
 
+bool lock_is_watched(const struct lock *l)
+{
+        return l->auto_extend || l->session->events & NOTICE_LOST;
+}
+
 void lock_lose(struct engine *e, struct lock *l)
 {
         lock_lapse(e, l, LOST_NO_QUORUM);

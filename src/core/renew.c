@@ -202,7 +202,7 @@ void renew_on_lost(struct engine *e, struct lease *l)
         if (l->state != LEASE_KEPT)
                 return;
         l->lost = true;
-        if (lock && lock->state == LOCK_HELD)
+        if (lock && lock->state == LOCK_HELD && lock_is_watched(lock))
                 lock_lose(e, lock);
 }
 

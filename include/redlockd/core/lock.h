@@ -71,6 +71,12 @@ void lock_leave(struct engine *e, struct lock *l);
  */
 void lock_break(struct engine *e, struct lock *l);
 
+/*
+ * HELD: the broker renews it, or its session wants to hear when it is lost. Else it stays what it was until its old
+ * end, which is all that its session knows of.
+ */
+bool lock_is_watched(const struct lock *l);
+
 /* HELD: a quorum of nodes does not have it any more. Its session is told at once; its key is open when its validity
  * ends, as if it had lapsed. */
 void lock_lose(struct engine *e, struct lock *l);
