@@ -228,6 +228,10 @@ static bool keeper_over(struct keeper *k)
                 return false;
         if (k->alone || WIFEXITED(k->status) || k->run->arguments.on_lost == RUN_ON_LOST_WARN)
                 return true;
+        if (k->channel < 0) { /* redlockctl was killed with it */
+                keeper_kill(k);
+                return false;
+        }
         signum = WTERMSIG(k->status);
         /* The keyboard's signals have gone to all of them. */
         keeper_stop(k, clock_now_ns() + keeper_grace_ns(k), signum != SIGINT && signum != SIGQUIT);
