@@ -329,8 +329,8 @@ static void watch_on_request(void *userdata, const struct request *r)
         if (r->method == METHOD_FREE || r->method == METHOD_RESET)
                 watch_free_keys(w, a, r->keys_n == 0);
         a->budget_ms = r->retry_count < 0 ? UINT64_MAX
-                                          : ((uint64_t)r->retry_count + 1) *
-                                                    (r->retry_delay_ms + r->retry_jitter_ms + NODE_TIMEOUT_MAX_MS + 1);
+                                          : ((uint64_t)r->retry_count + 1) * (r->retry_delay_ms + r->retry_jitter_ms +
+                                                                              2 * NODE_TIMEOUT_MAX_MS + 1);
         if (r->method == METHOD_SUBSCRIBE)
                 w->subscribed[r->session] |= r->events; /* a notice may be on its way when the mask changes */
 }
@@ -449,8 +449,8 @@ static void check_budget(struct watch *w, const struct asked *a)
 
         if (from_ns < a->turn_ns)
                 from_ns = a->turn_ns;
-        if (a->wait_ms != WAIT_NONE && a->wait_ms + NODE_TIMEOUT_MAX_MS < late_ns)
-                late_ns = a->wait_ms + NODE_TIMEOUT_MAX_MS;
+        if (a->wait_ms != WAIT_NONE && a->wait_ms + 2 * NODE_TIMEOUT_MAX_MS < late_ns)
+                late_ns = a->wait_ms + 2 * NODE_TIMEOUT_MAX_MS;
         if (late_ns == UINT64_MAX || a->frees || stands_behind(w, a))
                 return;
         /* One percent for the rate of the host's clock. */
