@@ -70,6 +70,7 @@ struct watch {
         struct {
                 char value[TOKEN_TEXT_LEN + 1];
                 uint64_t acquired_ns; /* when it was first asked for */
+                uint64_t renewed_until_ns;
                 uint64_t at_ns;
                 uint64_t timeout_ms;
         } asked_nodes[WORLD_HOSTS_MAX][WATCH_KEYS_MAX]; /* the latest TAKE of each host for each key: its lease */
@@ -540,6 +541,9 @@ static void watch_granted(struct watch *w, const struct reply *r, const struct a
         if (item->outcome == OUTCOME_ACQUIRED || item->outcome == OUTCOME_REACQUIRED) {
                 b->auto_extend = a->auto_extend;
                 b->delay_ms = a->delay_ms;
+                /* a renewal of the lease may have been under way when the lock was handed on */
+                if (b->auto_extend && w->asked_nodes[host - 1][key].renewed_until_ns > b->renewed_until_ns)
+                        b->renewed_until_ns = w->asked_nodes[host - 1][key].renewed_until_ns;
         } else if (b->session != r->session) {
                 b->auto_extend = true; /* it is not known any more */
                 b->delay_ms = 0;
@@ -669,6 +673,8 @@ static void watch_on_command(void *userdata, unsigned host, const struct command
                 struct belief *b = &w->beliefs[key];
                 uint64_t until_ns = w->world->now_ns + command->items[i].ttl_ms * NS_PER_MS;
 
+                if (strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) == 0)
+                        w->asked_nodes[host - 1][key].renewed_until_ns = until_ns;
                 if (b->session && b->auto_extend && host_of(w, b->session) == host &&
                     strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) == 0 &&
                     until_ns > b->renewed_until_ns)
@@ -682,6 +688,7 @@ static void watch_on_command(void *userdata, unsigned host, const struct command
                 if (strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) != 0) {
                         if (i >= command->acquire_n)
                                 continue; /* an extension of what has been given up since */
+                        w->asked_nodes[host - 1][key].renewed_until_ns = 0;
                         w->asked_nodes[host - 1][key].acquired_ns = w->world->now_ns;
                 }
                 memcpy(w->asked_nodes[host - 1][key].value, command->items[i].value, TOKEN_TEXT_LEN + 1);
