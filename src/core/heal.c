@@ -130,8 +130,8 @@ void heal_on_planted(struct engine *e, struct round *r, unsigned node, bool done
                 if (!done || taken & UINT64_C(1) << i || l->state != LEASE_KEPT || r->distrusted & bit_of(node) ||
                     l->counted & bit_of(node))
                         continue;
+                e->counters.plants += !(l->fresh & bit_of(node));
                 l->fresh |= bit_of(node);
-                ++e->counters.plants;
         }
 }
 
@@ -153,16 +153,17 @@ bool heal_is_lost(const struct round *r, unsigned i)
                (unsigned)__builtin_popcount(item->lease->counted & r->ballot.members) < quorum_needed(&r->ballot);
 }
 
-/* The leases of a round that are to be planted on a node. */
-static unsigned heal_gather(const struct round *r, unsigned node, struct lease **ret_leases)
+/* The leases of a round that are to be planted on a node; again, where it gets no renewals since it may not vote. */
+static unsigned heal_gather(const struct engine *e, const struct round *r, unsigned node, struct lease **ret_leases)
 {
+        bool votes = e->nodes_up & bit_of(node);
         unsigned i, n = 0;
 
         for (i = 0; i < r->items_n; ++i) {
                 struct lease *l = r->items[i].lease;
+                uint32_t has_it = l->counted | l->planting | (votes ? l->fresh : 0);
 
-                if (r->items[i].won && l->state == LEASE_KEPT && !l->lost &&
-                    !((l->counted | l->fresh | l->planting) & bit_of(node)))
+                if (r->items[i].won && l->state == LEASE_KEPT && !l->lost && !(has_it & bit_of(node)))
                         ret_leases[n++] = l;
         }
         return n;
@@ -195,7 +196,7 @@ void heal_plant(struct engine *e, struct round *r)
 
         for (; nodes; nodes &= nodes - 1) {
                 node = (unsigned)__builtin_ctz(nodes);
-                n = heal_gather(r, node, leases);
+                n = heal_gather(e, r, node, leases);
                 if (n > 0)
                         heal_plant_on(e, leases, n, node);
         }

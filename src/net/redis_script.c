@@ -136,7 +136,7 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "for i, key in ipairs(KEYS) do\n"
                 "  if redis.call('SET', key, ARGV[3 * i - 2], 'PX', ARGV[3 * i - 1], 'NX') or\n"
                 "     redis.pcall('GET', key) == ARGV[3 * i - 2] then\n"
-                "    raise(key, 0, ARGV[3 * i])\n"
+                "    raise(key, ARGV[3 * i - 1], ARGV[3 * i])\n"
                 "  else\n"
                 "    done[1] = 0\n"
                 "    done[#done + 1] = i\n"

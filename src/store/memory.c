@@ -193,7 +193,7 @@ static void memory_plant(struct memory *m, const struct command *command, uint64
                 if (!entry)
                         entry = memory_put(m, item, now_ms + item->ttl_ms);
                 if (entry_is(entry, item))
-                        entry_raise(entry, item, 0);
+                        entry_raise(entry, item, now_ms + item->ttl_ms);
                 else
                         answer->taken |= UINT64_C(1) << i;
         }

@@ -122,6 +122,19 @@ static void who_is_seen_to_have_forgotten_has_its_locks_verified_at_once(void)
         story_end(w);
 }
 
+static void a_node_that_may_not_vote_is_planted_again_and_again(void)
+{
+        struct world *w = certified_world();
+        unsigned a = world_open(w, 1);
+
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 3000, .renewed = true });
+        story_run(w, 10);
+        world_lose(w, 1);
+        story_run(w, 10000);
+        story_check(w, story_stored(w, 1, "k"));
+        story_end(w);
+}
+
 static void a_lock_that_a_quorum_has_forgotten_is_lost_within_a_heartbeat(void)
 {
         struct world *w = certified_world();
@@ -245,6 +258,7 @@ STORY_MAIN("heal", STORY(what_a_node_lost_is_planted_after_a_round_that_was_won)
            STORY(a_planted_node_counts_after_another_round_was_won),
            STORY(nothing_is_planted_where_a_quorum_has_lost_it),
            STORY(who_is_seen_to_have_forgotten_has_its_locks_verified_at_once),
+           STORY(a_node_that_may_not_vote_is_planted_again_and_again),
            STORY(a_lock_that_a_quorum_has_forgotten_is_lost_within_a_heartbeat),
            STORY(a_lock_that_two_of_three_gave_is_lost_when_one_of_them_forgets),
            STORY(a_yes_that_was_late_counts_once_it_was_verified),

@@ -262,8 +262,8 @@ enum command_kind {
         /* Of each key that has the item's value, ttl and fence are raised to the item's where they are below; each for
          * itself. */
         COMMAND_RENEW,
-        /* Each key that does not exist is set with the item's value and ttl, and its fence raised to the item's; each
-         * for itself, and whether the node may vote or not. */
+        /* Each key that does not exist is set with the item's value; of each that has it, ttl and fence are raised as
+         * by RENEW; each for itself, and whether the node may vote or not. */
         COMMAND_PLANT,
         /* Changes nothing: says whether the key of its one item has the item's value ("": nobody's). */
         COMMAND_PEEK,
