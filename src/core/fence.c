@@ -24,6 +24,8 @@
  *
  * The low bits are the host's own: it hands a lease on from one of its sessions to the next under the number that the
  * nodes gave, plus one each time. Before they run out it raises the number at a quorum, with a renewal if there is one.
+ * Nobody is asked for that: so if clocks have stepped, and another host has the key before this one has seen it, what
+ * is handed on here in that moment (a heartbeat) is higher than all of this host's, and not than the other's.
  *
  * A key that is acquired anew from the nodes more than once a millisecond for a long time gets ahead of the clock.
  */

@@ -107,7 +107,7 @@ class Locker:
                     for _ in range(self.rng.randrange(2, 40)):
                         await self.turn(session)
                         if self.board.stopped():
-                            return
+                            break
                     self.leave_with_what_is_held()
             except (Gone, OSError):
                 self.counters.count("reconnects")  # the other host's daemon was killed
