@@ -740,12 +740,29 @@ static void take_raise(struct engine *e, struct call *c, const struct round *r)
         round_review(e, c->round);
 }
 
+/* What every key of a round that was won is good for: a clock that stepped meanwhile may have cut it. */
+static uint64_t take_left_ms(const struct engine *e, const struct round *r, uint64_t valid_until_ns)
+{
+        uint64_t least_ns = valid_until_ns, end_ns;
+        unsigned i;
+
+        for (i = 0; i < r->items_n; ++i) {
+                const struct lease *l = r->items[i].lease;
+
+                end_ns = clockwatch_end_ns(e, l->counted, r->started_ns, valid_until_ns);
+                if (end_ns < l->valid_until_ns)
+                        end_ns = l->valid_until_ns;
+                if (end_ns < least_ns)
+                        least_ns = end_ns;
+        }
+        return validity_left_ms(least_ns, e->now_ns);
+}
+
 void take_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict)
 {
-        uint64_t valid_until_ns = validity_end_ns(r->started_ns, r->ttl_ms, e->options.drift_factor), left_ms;
+        uint64_t valid_until_ns = validity_end_ns(r->started_ns, r->ttl_ms, e->options.drift_factor);
         unsigned node;
 
-        left_ms = validity_left_ms(clockwatch_end_ns(e, r->ballot.granted, r->started_ns, valid_until_ns), e->now_ns);
         c->round = NULL;
         take_note_votes(e, c, r);
         if (verdict == QUORUM_LOST) {
@@ -754,7 +771,7 @@ void take_on_round(struct engine *e, struct call *c, struct round *r, enum quoru
                 take_note_refusal(e, c, r);
         } else if (take_overtaken(e, c)) {
                 take_repeat(e, c);
-        } else if (left_ms < 1) {
+        } else if (take_left_ms(e, r, valid_until_ns) < 1) {
                 for (node = 0; node < e->options.nodes_n; ++node)
                         if (c->votes[node] == VOTE_GRANTED)
                                 c->votes[node] = VOTE_LATE;

@@ -33,7 +33,7 @@ MUTANTS = {
     "drift-left-out": ("validity.c", "return (uint64_t)(ttl_ms * drift_factor + 0.5) + 2;", "return 0;"),
     "clock-read-too-late": ("take.c", "validity_end_ns(r->started_ns, r->ttl_ms, e->options.drift_factor)",
                             "validity_end_ns(e->now_ns, r->ttl_ms, e->options.drift_factor)"),
-    "spent-validity-granted": ("take.c", "        } else if (left_ms < 1) {", "        } else if (false) {"),
+    "spent-validity-granted": ("take.c", "        } else if (take_left_ms(e, r, valid_until_ns) < 1) {", "        } else if (false) {"),
     "ttl-of-the-extension-believed": ("take.c", "        if (verdict == QUORUM_LOST) {\n                take_note_lost(e, r);",
                                       "        if (verdict == QUORUM_LOST && r->acquire_n > 0) {\n                take_note_lost(e, r);"),
     "dead-sessions-round-not-released": ("call.c", "        if (call_takes(c)) {\n                take_undo(e, c);",
