@@ -233,18 +233,23 @@ void lock_lose(struct engine *e, struct lock *l)
         heap_set(&e->deadlines, &l->end, l->closed_until_ns);
 }
 
-void lock_shorten(struct engine *e, struct lock *l)
+void lock_renew(struct engine *e, struct lock *l, uint64_t valid_until_ns)
 {
         uint64_t closed_until_ns = l->closed_until_ns;
 
+        lock_extend(e, l, l->ttl_ms, valid_until_ns);
+        if (l->closed_until_ns < closed_until_ns)
+                l->closed_until_ns = closed_until_ns;
+}
+
+void lock_shorten(struct engine *e, struct lock *l)
+{
         if (l->state != LOCK_HELD || l->valid_until_ns <= l->lease->valid_until_ns)
                 return;
-        if (l->lease->valid_until_ns > e->now_ns + LOCK_LAPSE_MARGIN_MAX_MS * NS_PER_MS) {
-                lock_extend(e, l, l->ttl_ms, l->lease->valid_until_ns);
-                l->closed_until_ns = closed_until_ns;
-        } else {
+        if (l->lease->valid_until_ns > e->now_ns + LOCK_LAPSE_MARGIN_MAX_MS * NS_PER_MS)
+                lock_renew(e, l, l->lease->valid_until_ns);
+        else
                 lock_lose(e, l);
-        }
 }
 
 void lock_end(struct engine *e, struct lock *l)

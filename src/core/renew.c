@@ -190,7 +190,7 @@ void renew_on_won(struct engine *e, struct lease *l, uint64_t started_ns, uint32
                 end_ns = l->valid_until_ns;
         if (end_ns < lock->valid_until_ns)
                 end_ns = lock->valid_until_ns;
-        lock_extend(e, lock, lock->ttl_ms, end_ns);
+        lock_renew(e, lock, end_ns);
         ++e->counters.extended;
 }
 

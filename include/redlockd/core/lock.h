@@ -56,6 +56,9 @@ void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t vali
 /* HELD: a new end, or its hold's. */
 void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns);
 
+/* HELD: a new end that its session is not told of: its key stays closed as long as it was told last, at least. */
+void lock_renew(struct engine *e, struct lock *l, uint64_t valid_until_ns);
+
 /* Its lease ends earlier than it did: so does it, now if that is over. */
 void lock_shorten(struct engine *e, struct lock *l);
 
