@@ -53,6 +53,14 @@ if grep -rnE 'redlockd/core/(state|call|lock|round|resource|release|session)\.h'
         complain "a header of the core's inside is included outside"
 fi
 
+# The top level is what it is; what a fuzzer or a core dump leaves there is not committed.
+for entry in $(git ls-files 2>/dev/null | cut -d/ -f1 | sort -u | grep -v '^\.'); do
+        case $entry in
+        src | include | conf | systemd | tests | Makefile | README.md | LICENSE) ;;
+        *) complain "$entry does not belong at the top level" ;;
+        esac
+done
+
 if [ -z "${TIDY_QUICK:-}" ]; then
         flags="-std=gnu11 -D_GNU_SOURCE -DREDLOCKD_VERSION=\"\" -Iinclude $(pkg-config --cflags libuv hiredis jansson)"
         checks='-*,clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-assignment-in-if-condition,-bugprone-branch-clone,-clang-analyzer-security.insecureAPI.*,-bugprone-reserved-identifier,-bugprone-sizeof-expression,-bugprone-multi-level-implicit-pointer-conversion,-bugprone-inc-dec-in-conditions'
