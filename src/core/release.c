@@ -3,13 +3,18 @@
  *
  *      release_lease --> due --> a round to each node that may have it --> confirmed by all: done
  *                         ^                        | no answer, error, node down
- *                         +---- node up, retry ----+--> later --> its ttl has passed everywhere: forgotten
+ *                         +---- node up, retry ----+--> later --> its ttl has passed, and no node has it adrift:
+ * forgotten
  *
  * Releasing is repeated for ever and harmless to repeat (compare and delete of a value that nobody else has), so that a
  * lack of memory is just one more reason for a node not to have confirmed.
  *
  * A release follows its acquire on the same connection, so the node carries them out in that order. Where the
- * connection broke in between, the ttl counts from the moment when that was known: `gone_ns`.
+ * connection broke in between, the ttl counts from the moment when that was known: `gone_ns`. But a server that is
+ * stopped, or does not get to it, may have the acquire in its kernel, which no reset takes back, and carry it out
+ * whenever it goes on. So it is adrift on that node until a release has been answered there: the kernel has the old
+ * connection's bytes before the new connection's, and the server reads them in that order. There are never more of them
+ * than a connection has commands in it; a node that leaves the list has none.
  */
 #include "redlockd/core/release.h"
 
@@ -121,6 +126,14 @@ void release_on_node_up(struct engine *e, unsigned node)
         }
 }
 
+void release_postpone(struct engine *e, struct lease *l)
+{
+        uint64_t gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
+
+        if (l->state == LEASE_LEAVING && gone_ns > l->gone_ns)
+                l->gone_ns = gone_ns;
+}
+
 void release_on_deadline(struct engine *e)
 {
         struct lease *l, *next;
@@ -128,9 +141,10 @@ void release_on_deadline(struct engine *e)
         for (l = TAILQ_FIRST(&e->release_later); l; l = next) {
                 next = TAILQ_NEXT(l, in_list);
                 /* While a round names it, a node may yet carry out an acquire of it. */
-                if (e->now_ns >= l->gone_ns && l->refs == 0) {
+                if (e->now_ns >= l->gone_ns && l->refs == 0)
+                        l->sent &= l->adrift & e->members;
+                if (!l->sent) {
                         lease_unlist(e, l);
-                        l->sent = 0;
                         lease_settle(e, l);
                 } else if (release_open(e, l)) {
                         release_list_due(e, l);

@@ -265,13 +265,13 @@ static void round_note_sent(struct engine *e, struct round *r, unsigned node, en
 
         for (i = 0; i < r->items_n; ++i) {
                 struct lease *l = r->items[i].lease;
-                uint64_t gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
 
                 if (nothing_done && i < r->acquire_n)
                         l->sent &= ~bit_of(node);
-                /* It may have been carried out at any moment until now: its ttl counts from now. */
-                if (!nothing_done && l->state == LEASE_LEAVING && gone_ns > l->gone_ns)
-                        l->gone_ns = gone_ns;
+                if (!nothing_done)
+                        release_postpone(e, l);
+                if (verdict == ANSWER_LOST && (i < r->acquire_n || r->kind == COMMAND_PLANT))
+                        l->adrift |= bit_of(node);
         }
 }
 
@@ -283,6 +283,10 @@ static void round_note_release(struct engine *e, struct round *r, unsigned node,
                 struct lease *l = r->items[i].lease;
 
                 l->releasing &= ~bit_of(node);
+                if (answer->verdict != ANSWER_LOST && answer->verdict != ANSWER_UNSENT && l->adrift & bit_of(node)) {
+                        l->adrift &= ~bit_of(node);
+                        release_postpone(e, l);
+                }
                 if (answer->verdict != ANSWER_GRANTED)
                         continue;
                 l->sent &= ~bit_of(node);

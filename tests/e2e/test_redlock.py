@@ -346,6 +346,21 @@ def test_the_hosts_own_leftovers_never_block_it(daemon, nodes3):
     assert client.reply(waiting)["locks"][0]["state"] == "acquired"
 
 
+def test_an_acquire_that_a_stopped_server_finds_in_its_kernel_is_undone(world, nodes3):
+    """Its connection is given up before its undo could be sent; long after its ttl the servers go on, and carry it out."""
+    client = world.daemon(nodes3, redis={"connectTimeout": 100, "reconnectMax": 100}).client()
+    nodes3[0].stop()
+    nodes3[1].stop()
+    error = client.fails("NO_QUORUM", "add", keys="k", ttl=3000, retryCount=0)  # the node timeout is 150 ms
+    assert not any("node timeout" in reason for reason in reasons(error)[:2]), reasons(error)
+    client.fails("NO_QUORUM", "add", keys="other", wait=3500)
+    nodes3[0].cont()
+    nodes3[1].cont()
+    assert client.states("add", "k", retryCount=-1, wait=1500, retryDelay=20, retryJitter=0) == {"k": "acquired"}
+    client.call("reset")
+    eventually_empty(nodes3)
+
+
 # --- nodes that refuse ------------------------------------------------------------------------------------------------
 
 

@@ -490,6 +490,41 @@ static void an_acquire_that_a_hung_node_carries_out_late_is_still_undone(void)
         story_end(w);
 }
 
+/*
+ * The connection to nodes that hang is given up with an acquire in it, so that its undo cannot follow it; but their
+ * kernels have the acquire. Long after its ttl they go on, and carry it out: it must not be in its own host's way.
+ */
+static void an_acquire_that_was_given_up_does_not_block_its_own_host(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), node;
+
+        world_hang(w, 1);
+        world_hang(w, 2);
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 1000, .tries = 1 });
+        story_run(w, 10);
+        world_cut(w, 1, 1);
+        world_cut(w, 1, 2);
+        story_run(w, 5000);
+        for (node = 1; node <= 2; ++node) {
+                world_go_on(w, node);
+                story_check(w, story_stored(w, node, "k"));
+                world_join(w, 1, node);
+        }
+        story_skip(w);
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 1000, .tries = 1 });
+        story_run(w, 10);
+        story_expect(w, "5010.000  A > add k\n"
+                        "5010.000  h1 > n1 n2 n3 take k#2\n"
+                        "5011.000  n1 > released\n"
+                        "5011.000  n2 > released\n"
+                        "5011.000  n1 > granted\n"
+                        "5011.000  n2 > granted\n"
+                        "5011.000  A < k#2 acquired 987\n"
+                        "5011.000  n3 > granted\n");
+        story_end(w);
+}
+
 /* The limit is for what the session would have, however often and in whatever order it asks. */
 static void the_limit_counts_what_is_under_way_and_nothing_twice(void)
 {
@@ -538,4 +573,5 @@ STORY_MAIN("take", STORY(a_lock_is_granted_at_the_quorum_th_yes), STORY(a_lost_r
            STORY(a_session_may_not_hold_more_than_its_limit), STORY(after_the_verdict_no_node_is_asked),
            STORY(an_undo_lasts_as_long_as_a_late_acquire_may),
            STORY(an_acquire_that_a_hung_node_carries_out_late_is_still_undone),
+           STORY(an_acquire_that_was_given_up_does_not_block_its_own_host),
            STORY(the_limit_counts_what_is_under_way_and_nothing_twice))

@@ -35,6 +35,7 @@ struct parcel {
         struct parcel *next; /* in an inbox */
         unsigned host, node; /* from 0 */
         bool to_host;
+        bool orphan; /* its connection is gone: nobody hears its answer */
         enum parcel_kind kind;
         char key[64];              /* of what is listened for */
         uint64_t listeners_n;      /* RELEASED */
@@ -578,6 +579,10 @@ static void world_execute(struct world *w, struct parcel *p)
         switch (p->kind) {
         case PARCEL_COMMAND:
                 world_carry_out(w, p);
+                if (p->orphan) {
+                        free(p);
+                        return;
+                }
                 break;
         case PARCEL_LOOK:
                 node_show(w, p->node, p);
@@ -779,7 +784,11 @@ static int found_compare(const void *one, const void *other)
         return a->at < b->at ? -1 : 1;
 }
 
-/* Takes what is on its way in one connection out of the heap and the inbox; in the order it was sent. */
+/*
+ * Takes what is on its way in one connection out of the heap and the inbox; in the order it was sent. Commands that
+ * have arrived stay in the inbox, and others like them are taken: a node that hangs carries them out when it goes on,
+ * whatever has become of the connection.
+ */
 static struct parcel *world_take_parcels(struct world *w, unsigned host, unsigned node)
 {
         struct sim_node *n = world_node(w, node);
@@ -788,11 +797,19 @@ static struct parcel *world_take_parcels(struct world *w, unsigned host, unsigne
         struct found *found;
 
         for (at = &n->inbox_first; (p = *at);) {
-                if (p->host != host || p->node != node) {
+                if (p->host != host || p->node != node || p->orphan) {
                         at = &p->next;
                         continue;
                 }
-                *at = p->next;
+                if (p->kind == PARCEL_COMMAND) {
+                        p->orphan = true;
+                        at = &p->next;
+                        p = parcel_new(&p->command);
+                        p->host = host;
+                        p->node = node;
+                } else {
+                        *at = p->next;
+                }
                 p->next = NULL;
                 *last = p;
                 last = &p->next;
@@ -865,6 +882,17 @@ void world_lose(struct world *w, unsigned node)
         world_node(w, node - 1)->wiped_ns = world_node(w, node - 1)->forgot_ns = w->now_ns;
 }
 
+static void world_empty_inbox(struct sim_node *n)
+{
+        struct parcel *p;
+
+        while ((p = n->inbox_first)) {
+                n->inbox_first = p->next;
+                free(p);
+        }
+        n->inbox_last = &n->inbox_first;
+}
+
 void world_crash(struct world *w, unsigned node, bool forget)
 {
         unsigned host, n;
@@ -875,6 +903,7 @@ void world_crash(struct world *w, unsigned node, bool forget)
                 for (n = 1; n <= w->options.nodes_n; ++n)
                         if (world_node(w, n - 1) == world_node(w, node - 1))
                                 world_cut(w, host, n);
+        world_empty_inbox(world_node(w, node - 1));
         world_node(w, node - 1)->hung = false;
         world_node(w, node - 1)->run = ++w->runs_n;
         if (!world_node(w, node - 1)->durable)

@@ -178,7 +178,8 @@ void world_go_on(struct world *w, unsigned node);
 /* Loses its connections, and comes back as another incarnation; with `forget` without what it stored. It stays down
  * until world_join(). */
 void world_crash(struct world *w, unsigned node, bool forget);
-/* A host's connection to it breaks; what was in it is gone, both ways. */
+/* A host's connection to it breaks; what was in it is gone, both ways, but for what had arrived at a node that hangs.
+ */
 void world_cut(struct world *w, unsigned host, unsigned node);
 void world_join(struct world *w, unsigned host, unsigned node);
 /* Its host cannot send to it (a full queue): each command is answered as lost between two effects. */

@@ -34,6 +34,7 @@ struct lease {
         bool lost;           /* a quorum of nodes does not have it: it is never passed on */
         uint32_t ttl_max_ms; /* the longest that was ever sent for it */
         uint32_t sent;       /* mask of the nodes that may have it */
+        uint32_t adrift;     /* ... and may get it at any time: see release.c */
         uint32_t releasing;  /* mask of the nodes that were asked to release it and owe an answer */
         uint32_t counted;    /* masks of nodes, see heal.c: have had it all the time, */
         uint32_t fresh;      /* have it, */

@@ -24,5 +24,8 @@ void release_flush(struct engine *e);
 /* A release round's lease: some nodes may not have confirmed. */
 void release_again(struct engine *e, struct lease *l);
 
+/* A leaving lease may have been set on a node at any moment until now: its ttl counts from now. */
+void release_postpone(struct engine *e, struct lease *l);
+
 void release_on_node_up(struct engine *e, unsigned node);
 void release_on_deadline(struct engine *e);
