@@ -62,5 +62,6 @@ void members_on_configure(struct engine *e, const struct event *ev)
         if (node >= e->options.nodes_n)
                 e->options.nodes_n = node + 1;
         node_init(e, node);
+        e->nodes_closed &= ~come;
         members_forget(e, come);
 }

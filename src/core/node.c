@@ -178,6 +178,8 @@ void node_on_event(struct engine *e, const struct event *ev)
                 fitness_on_look(&n->fitness, &ev->node.look, e->now_ns);
         } else {
                 e->nodes_linked &= ~bit_of(node);
+                if (ev->node.closed)
+                        e->nodes_closed |= bit_of(node);
                 fitness_on_down(&n->fitness);
         }
         node_review_all(e);

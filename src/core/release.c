@@ -14,7 +14,7 @@
  * stopped, or does not get to it, may have the acquire in its kernel, which no reset takes back, and carry it out
  * whenever it goes on. So it is adrift on that node until a release has been answered there: the kernel has the old
  * connection's bytes before the new connection's, and the server reads them in that order. There are never more of them
- * than a connection has commands in it; a node that leaves the list has none.
+ * than a connection has commands in it; a node that has left the list for good has none.
  */
 #include "redlockd/core/release.h"
 
@@ -142,7 +142,7 @@ void release_on_deadline(struct engine *e)
                 next = TAILQ_NEXT(l, in_list);
                 /* While a round names it, a node may yet carry out an acquire of it. */
                 if (e->now_ns >= l->gone_ns && l->refs == 0)
-                        l->sent &= l->adrift & e->members;
+                        l->sent &= l->adrift & ~e->nodes_closed;
                 if (!l->sent) {
                         lease_unlist(e, l);
                         lease_settle(e, l);

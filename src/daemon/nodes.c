@@ -74,14 +74,20 @@ static void nodes_log_member(const struct node *n, const char *what)
                   n->own.name, what);
 }
 
-static void nodes_on_state(void *userdata, unsigned node, enum node_state state, const char *reason)
+static void nodes_post_state(struct daemon *d, unsigned node, enum node_state state, const char *reason, bool closed)
 {
         struct event event = { .kind = EVENT_NODE };
 
         event.node.node = node;
         event.node.state = state;
         event.node.reason = reason;
-        pump_post(userdata, &event);
+        event.node.closed = closed;
+        pump_post(d, &event);
+}
+
+static void nodes_on_state(void *userdata, unsigned node, enum node_state state, const char *reason)
+{
+        nodes_post_state(userdata, node, state, reason, false);
 }
 
 static void nodes_on_look(void *userdata, unsigned node, const struct node_look *look)
@@ -392,7 +398,7 @@ static void nodes_settle_cb(uv_timer_t *timer)
                 if (d->nodes.all[i].place != PLACE_LEAVING)
                         continue;
                 nodes_log_member(&d->nodes.all[i], "closed");
-                nodes_on_state(d, i, NODE_DOWN, "removed");
+                nodes_post_state(d, i, NODE_DOWN, "removed", true);
                 nodes_close_one(d, i);
         }
 }

@@ -27,7 +27,7 @@ MUTANTS = {
     "undo-not-repeated": ("release.c", "        if (l->sent)\n                release_list_later(e, l);", "        l->sent = 0;"),
     "undo-given-up-early": ("release.c", "if (e->now_ns >= l->gone_ns && l->refs == 0)\n", "if (true)\n"),
     "undo-forgets-late-acquires": ("release.c", "gone_ns > l->gone_ns)", "false)"),
-    "undo-forgets-what-is-adrift": ("release.c", "l->sent &= l->adrift & e->members;", "l->sent = 0;"),
+    "undo-forgets-what-is-adrift": ("release.c", "l->sent &= l->adrift & ~e->nodes_closed;", "l->sent = 0;"),
     "undo-of-timed-out-nodes-forgotten": ("round.c", "                r->votes[node] = VOTE_TIMEOUT;\n",
                                           "                r->votes[node] = VOTE_TIMEOUT;\n                for (unsigned i = 0; i < r->acquire_n; ++i)\n                        r->items[i].lease->sent &= ~bit_of(node);\n"),
     "acquire-after-its-undo": ("round.c", "        if (r->kind != COMMAND_RELEASE && r->decided)\n                return false;", ""),

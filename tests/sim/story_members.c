@@ -279,6 +279,29 @@ static void a_number_that_is_given_anew_is_a_new_node(void)
         story_end(w);
 }
 
+/* The undo of an acquire that was given up waits for its node; but not for one that has left the list for good. */
+static void what_is_adrift_on_a_node_that_has_left_is_forgotten(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
+
+        world_hang(w, 3);
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 1000 });
+        world_cut(w, 1, 3);
+        story_run(w, 10);
+        story_give(w, a, "k");
+        story_run(w, 5000);
+        story_check(w, engine_deadline_ns(w->hosts[0].engine) != UINT64_MAX);
+        world_members(w, 1, 3);
+        story_run(w, 5000);
+        story_check(w, engine_deadline_ns(w->hosts[0].engine) != UINT64_MAX);
+        world_part(w, 1, 3);
+        story_run(w, 500);
+        story_check(w, engine_deadline_ns(w->hosts[0].engine) == UINT64_MAX);
+        world_crash(w, 3, true);
+        story_end(w);
+}
+
 STORY_MAIN("members", STORY(a_node_that_comes_votes_in_the_rounds_that_begin_then),
            STORY(a_round_under_way_keeps_the_ballot_that_it_began_with),
            STORY(the_vote_of_a_node_that_left_meanwhile_still_counts_in_an_old_round),
@@ -286,4 +309,5 @@ STORY_MAIN("members", STORY(a_node_that_comes_votes_in_the_rounds_that_begin_the
            STORY(an_extension_needs_a_majority_of_the_new_members),
            STORY(hosts_with_the_old_and_the_new_members_exclude_each_other),
            STORY(without_a_node_that_is_down_for_good_there_may_be_a_quorum_again),
-           STORY(nobody_is_told_of_a_node_that_has_left), STORY(a_number_that_is_given_anew_is_a_new_node))
+           STORY(nobody_is_told_of_a_node_that_has_left), STORY(a_number_that_is_given_anew_is_a_new_node),
+           STORY(what_is_adrift_on_a_node_that_has_left_is_forgotten))

@@ -872,6 +872,18 @@ void world_join(struct world *w, unsigned host, unsigned node)
         trace_flush(w->trace);
 }
 
+void world_part(struct world *w, unsigned host, unsigned node)
+{
+        struct event ev = { .kind = EVENT_NODE, .node = { .node = node - 1, .state = NODE_DOWN, .closed = true } };
+
+        if (!w)
+                return;
+        world_cut(w, host, node);
+        trace_line(w->trace, w->now_ns, "h%u n%u parted", host, node);
+        world_post(w, host - 1, &ev);
+        trace_flush(w->trace);
+}
+
 void world_lose(struct world *w, unsigned node)
 {
         if (!w)

@@ -182,6 +182,8 @@ void world_crash(struct world *w, unsigned node, bool forget);
  */
 void world_cut(struct world *w, unsigned host, unsigned node);
 void world_join(struct world *w, unsigned host, unsigned node);
+/* A host has no use for a node that was taken from its members: it will not be connected to it again. */
+void world_part(struct world *w, unsigned host, unsigned node);
 /* Its host cannot send to it (a full queue): each command is answered as lost between two effects. */
 void world_refuse(struct world *w, unsigned node, bool refuse);
 void world_flush_scripts(struct world *w, unsigned node);

@@ -60,6 +60,7 @@ struct event {
                         unsigned node;
                         enum node_state state; /* CONNECTING, UP or DOWN */
                         const char *reason;    /* why it is not up; copied */
+                        bool closed;           /* DOWN: for good, since it has left the list */
                         struct node_look look; /* UP; copied */
                 } node;
                 struct {

@@ -89,6 +89,7 @@ struct engine {
         struct node nodes[NODES_MAX];
         uint32_t nodes_up;     /* mask: they vote */
         uint32_t nodes_linked; /* mask: they are connected, and get releases whether they vote or not */
+        uint32_t nodes_closed; /* mask: they have left the list, and nobody will ever be connected to them again */
         uint32_t members;      /* mask: whose votes count. options.nodes_n bounds all that ever were */
 
         struct map resources; /* by key */
