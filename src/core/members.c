@@ -25,7 +25,10 @@
 
 #include <assert.h>
 
-/* A number that is given anew: what its last owner had is not what the new one has. */
+/*
+ * A number that is given anew: what its last owner had is not what the new one has. But it may be the same server, with
+ * what is adrift.
+ */
 static void members_forget(struct engine *e, uint32_t bits)
 {
         struct map_link *link;
@@ -41,7 +44,7 @@ static void members_forget(struct engine *e, uint32_t bits)
                 l->counted &= ~bits;
                 l->fresh &= ~bits;
                 l->planting &= ~bits;
-                l->sent &= ~(bits & ~l->releasing);
+                l->sent &= ~(bits & ~l->releasing & ~l->adrift);
         }
 }
 

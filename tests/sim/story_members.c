@@ -302,6 +302,29 @@ static void what_is_adrift_on_a_node_that_has_left_is_forgotten(void)
         story_end(w);
 }
 
+/* A server leaves the list and comes again while it hangs, and carries out an acquire of before. */
+static void what_is_adrift_is_undone_where_its_node_comes_again(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
+
+        world_hang(w, 3);
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        world_cut(w, 1, 3);
+        world_members(w, 1, 3);
+        story_run(w, 10);
+        world_members(w, 1, 7);
+        story_give(w, a, "k");
+        story_run(w, 15000);
+        world_go_on(w, 3);
+        story_check(w, story_stored(w, 3, "k"));
+        world_join(w, 1, 3);
+        story_run(w, 10);
+        story_check(w, !story_stored(w, 3, "k"));
+        story_end(w);
+}
+
 STORY_MAIN("members", STORY(a_node_that_comes_votes_in_the_rounds_that_begin_then),
            STORY(a_round_under_way_keeps_the_ballot_that_it_began_with),
            STORY(the_vote_of_a_node_that_left_meanwhile_still_counts_in_an_old_round),
@@ -310,4 +333,5 @@ STORY_MAIN("members", STORY(a_node_that_comes_votes_in_the_rounds_that_begin_the
            STORY(hosts_with_the_old_and_the_new_members_exclude_each_other),
            STORY(without_a_node_that_is_down_for_good_there_may_be_a_quorum_again),
            STORY(nobody_is_told_of_a_node_that_has_left), STORY(a_number_that_is_given_anew_is_a_new_node),
-           STORY(what_is_adrift_on_a_node_that_has_left_is_forgotten))
+           STORY(what_is_adrift_on_a_node_that_has_left_is_forgotten),
+           STORY(what_is_adrift_is_undone_where_its_node_comes_again))
