@@ -396,7 +396,6 @@ static int daemon_init(struct daemon *d)
         r = uv_loop_init(&d->loop);
         if (r < 0)
                 goto fail_users;
-        uv_loop_configure(&d->loop, UV_METRICS_IDLE_TIME);
         metrics_init(&d->metrics);
         uv_prepare_init(&d->loop, &d->flush);
         uv_timer_init(&d->loop, &d->patience);

@@ -243,13 +243,18 @@ void metrics_on_reply(struct daemon *d, const struct reply *reply, uint64_t post
                         histogram_observe_ns(&d->metrics.validity, reply->items[i].valid_until_ns - now_ns);
 }
 
+void metrics_on_work(struct daemon *d, uint64_t now_ns)
+{
+        if (d->metrics.turn_begun_ns == 0)
+                d->metrics.turn_begun_ns = now_ns;
+}
+
 void metrics_on_turn(struct daemon *d)
 {
-        uint64_t now_ns = uv_hrtime(), idle_ns = uv_metrics_idle_time(&d->loop);
         struct metrics *m = &d->metrics;
 
-        if (m->turn_begun_ns > 0)
-                histogram_observe_ns(&m->turn, now_ns - m->turn_begun_ns - (idle_ns - m->turn_idle_ns));
-        m->turn_begun_ns = now_ns;
-        m->turn_idle_ns = idle_ns;
+        if (m->turn_begun_ns == 0)
+                return;
+        histogram_observe_ns(&m->turn, clock_now_ns() - m->turn_begun_ns);
+        m->turn_begun_ns = 0;
 }

@@ -325,11 +325,12 @@ static void peer_too_large(struct peer *p)
 
 static void peer_on_bytes(void *userdata, struct text *bytes)
 {
-        uint64_t end_ns = clock_now_ns() + PEER_TURN_NS;
+        uint64_t now_ns = clock_now_ns(), end_ns = now_ns + PEER_TURN_NS;
         struct peer *p = userdata;
         struct text line;
         int r;
 
+        metrics_on_work(p->daemon, now_ns);
         peer_enter(p);
         /* What a client asks for may be much longer than the question: no more of them than it reads answers. */
         while (!p->gone && !client_full(p->client)) {

@@ -22,6 +22,7 @@
 
 /* Validity is told as of the printing; an answer must not lie about for longer than this. */
 #define PUMP_UNFLUSHED_MAX_NS 1000000
+#define PUMP_LOOK_EACH        8 /* effects, of some microseconds each */
 
 static const enum vote_reason pump_late[NODES_MAX] = { [0 ... NODES_MAX - 1] = VOTE_LATE };
 
@@ -127,18 +128,21 @@ static void pump_execute(struct daemon *d, const struct effect *effect)
                 daemon_on_drained(d);
                 break;
         }
-        if (d->oldest_unflushed_ns > 0 && clock_now_ns() - d->oldest_unflushed_ns > PUMP_UNFLUSHED_MAX_NS)
-                pump_flush(d);
 }
 
 /* Carries out what the engine wants, to the end. */
 static void pump_run(struct daemon *d)
 {
         struct effect effect;
+        unsigned n;
 
         d->popping = true;
-        while (engine_pop(d->engine, &effect))
+        for (n = 1; engine_pop(d->engine, &effect); ++n) {
                 pump_execute(d, &effect);
+                if (n % PUMP_LOOK_EACH == 0 && d->oldest_unflushed_ns > 0 &&
+                    clock_now_ns() - d->oldest_unflushed_ns > PUMP_UNFLUSHED_MAX_NS)
+                        pump_flush(d);
+        }
         d->popping = false;
         if (d->wakeup)
                 wakeup_set(d->wakeup, engine_deadline_ns(d->engine));
@@ -149,6 +153,7 @@ void pump_post(struct daemon *d, struct event *event)
         assert(!d->stepping);
         event->now_ns = clock_now_ns();
         event->unix_ms = clock_unix_ms();
+        metrics_on_work(d, event->now_ns);
         d->stepping = true;
         engine_step(d->engine, event);
         d->stepping = false;

@@ -22,13 +22,15 @@ struct metrics {
         struct histogram validity;
         struct histogram turn;
         uint64_t started_unix_ms;
-        uint64_t turn_begun_ns; /* of the loop, and how long it had waited by then */
-        uint64_t turn_idle_ns;
+        uint64_t turn_begun_ns; /* of the loop: when it found the first thing to do; 0: nothing yet */
 };
 
 void metrics_init(struct metrics *m);
 
 void metrics_on_reply(struct daemon *d, const struct reply *reply, uint64_t posted_ns);
+
+/* Something is to be done in this turn of the loop. */
+void metrics_on_work(struct daemon *d, uint64_t now_ns);
 
 /* At the end of each turn of the loop, before it waits. */
 void metrics_on_turn(struct daemon *d);
