@@ -39,7 +39,8 @@ struct asked {
         uint32_t ttl_ms;
         bool auto_extend;
         uint64_t hold_ms, delay_ms;
-        uint64_t turn_ns; /* when the last of the session's earlier requests for its keys was answered */
+        uint64_t turn_ns;   /* when the last of the session's earlier requests for its keys was answered */
+        uint64_t broken_ns; /* extend: when one of its session's locks was broken; it will be refused after its round */
         bool answered;
 };
 
@@ -181,6 +182,8 @@ static bool surely_waits(const struct watch *w, const struct asked *a)
 
         if (from_ns < a->turn_ns)
                 from_ns = a->turn_ns;
+        if (from_ns < a->broken_ns)
+                from_ns = a->broken_ns;
         return !a->answered && (a->method == METHOD_ADD || a->method == METHOD_EXTEND) && !stands_behind(w, a) &&
                w->world->now_ns > from_ns + 2 * NODE_TIMEOUT_MAX_MS * NS_PER_MS;
 }
@@ -337,6 +340,16 @@ static void watch_on_request(void *userdata, const struct request *r)
                                                                               2 * NODE_TIMEOUT_MAX_MS + 1);
         if (r->method == METHOD_SUBSCRIBE)
                 w->subscribed[r->session] |= r->events; /* a notice may be on its way when the mask changes */
+}
+
+static void watch_broken(struct watch *w, uint64_t session, unsigned key)
+{
+        size_t i;
+
+        w->beliefs[key].session = 0;
+        for (i = w->first_open; i < w->asked_n; ++i)
+                if (w->asked[i].session == session && w->asked[i].keys & 1u << key)
+                        w->asked[i].broken_ns = w->world->now_ns;
 }
 
 static bool was_granted(const struct watch *w, const char *value)
@@ -587,7 +600,7 @@ static void watch_on_reply(void *userdata, const struct reply *r)
                         watch_granted(w, r, a, &r->items[i]);
         /* An administrator knows what he does to its holder, who may not have subscribed. */
         if (r->error == ERROR_NONE && a->method == METHOD_BREAK)
-                w->beliefs[watch_number(r->items[0].key)].session = 0;
+                watch_broken(w, r->holder->session, watch_number(r->items[0].key));
 }
 
 static void watch_on_notice(void *userdata, const struct notice *n)
