@@ -1,5 +1,8 @@
 """Fixtures. All that a test starts belongs to its `world`, which ends it, and takes only a clean end of redlockd."""
 
+import pathlib
+import subprocess
+
 import pytest
 
 import harness
@@ -48,3 +51,12 @@ def client(broker):
 def other(broker):
     """A second session."""
     return broker.client()
+
+
+@pytest.fixture(scope="session")
+def clock_shift(tmp_path_factory):
+    """The library that shifts the wall clock of a program."""
+    library = tmp_path_factory.mktemp("clock") / "clock_shift.so"
+    source = pathlib.Path(__file__).with_name("clock_shift.c")
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
+    return library

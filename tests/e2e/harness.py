@@ -131,14 +131,14 @@ class RedisError(Exception):
 class Redis:
     """One redis-server process without persistence: it forgets everything when it ends."""
 
-    def __init__(self, directory, name, *, options=(), password=None, over_unix=False, host="127.0.0.1"):
+    def __init__(self, directory, name, *, options=(), password=None, over_unix=False, host="127.0.0.1", before=()):
         self.name = name
         self.password = password
         self.host = host
         self.process = None
         self.port = 0 if over_unix else free_port()
         self.socket = directory / f"{name}.sock" if over_unix else None
-        self.argv = ["redis-server", "--port", self.port, "--bind", host, "--save", "", "--appendonly", "no"]
+        self.argv = [*before, "redis-server", "--port", self.port, "--bind", host, "--save", "", "--appendonly", "no"]
         self.argv += ["--dir", directory, "--daemonize", "no", "--logfile", directory / f"{name}.log"]
         self.argv += ["--unixsocket", self.socket] if over_unix else []
         self.argv += ["--requirepass", password] if password else []

@@ -266,13 +266,6 @@ def test_the_shell_of_the_readme_refuses_who_was_overtaken(broker, tmp_path):
 # --- clocks -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def clock_shift(tmp_path_factory):
-    library = tmp_path_factory.mktemp("clock") / "clock_shift.so"
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, HERE / "clock_shift.c"], check=True)
-    return library
-
-
 def shifted(world, nodes, clock_shift, ms):
     """A daemon whose wall clock is so much ahead."""
     daemon = world.daemon(nodes, start=False, lock=SHORT)
