@@ -21,7 +21,7 @@
  * the server's kernel has already taken in remains readable there: a server that was stopped carries out one read of it
  * (16 KiB) in the turn of its loop in which it wakes, then finds the connection dead at its first reply and frees it.
  * That turn comes before it reads anything of a connection that was accepted later, so the undo still follows the
- * acquire.
+ * acquire. What the network still has is seen to by redis_dead.c.
  *
  * A Unix socket has no reset: all that was written lies in the server's queue at once, and goes nowhere else. Nor has
  * it a network: while the connection stands, its other end is a process of this host that will answer or end. So a
@@ -38,6 +38,7 @@
 #include "redlockd/base/mem.h"
 #include "redlockd/net/clock.h"
 #include "redlockd/net/redis_codec.h"
+#include "redlockd/net/redis_dead.h"
 #include "redlockd/net/redis_hello.h"
 #include "redlockd/net/redis_link.h"
 #include "redlockd/net/redis_owed.h"
@@ -80,6 +81,7 @@ struct redis {
         struct redis_owed_queue owed;        /* on the present connection */
         struct redis_facts facts;            /* of the present connection */
         struct redis_look look;              /* and of the node */
+        struct redis_dead dead;              /* connections before the present one */
         uint64_t fences[KEYS_PER_ROUND_MAX]; /* of the answer that is being read */
         uint64_t rtt_us;
         unsigned looks_n;   /* on the present connection, that are not complete */
@@ -138,6 +140,8 @@ static struct redis_owed_queue redis_detach(struct redis *r)
 {
         struct redis_owed_queue owed = r->owed;
 
+        if (r->facts.id && r->look.run_id[0])
+                redis_dead_add(&r->dead, r->facts.id, r->look.run_id);
         r->owed = (struct redis_owed_queue){ 0 };
         r->facts = (struct redis_facts){ 0 };
         redis_look_reset(&r->look);
@@ -257,7 +261,10 @@ static void redis_rise(struct redis *r)
         r->overdue = false;
         redis_arm(r, redis_beat_ms(r));
         r->told = NODE_UP;
-        redis_tell_look(r);
+        if (redis_dead_encode(&r->dead, redis_link_output(r->link), &r->owed, r->look.run_id, clock_now_ns()) < 0)
+                redis_give_up(r, "out of memory");
+        else
+                redis_tell_look(r);
 }
 
 static void redis_measure(struct redis *r, const struct redis_owed *owed)
@@ -287,6 +294,8 @@ static void redis_on_hello(struct redis *r, const struct redis_owed *owed, const
                 redis_give_up(r, reason);
                 return;
         }
+        if (owed->kind == REDIS_OWED_KILL)
+                redis_dead_pop(&r->dead);
         redis_measure(r, owed);
         redis_owed_pop(&r->owed);
         r->looks_n -= k > 0;

@@ -6,6 +6,7 @@
  *      SELECT db              where it is not 0
  *      the first look         begins with PING: loading, asking for a password ...
  *      CLIENT SETNAME         for people: an error is tolerated
+ *      CLIENT ID              for redis_dead.c: an error is tolerated
  *      SCRIPT LOAD            of each command: an error is tolerated, the script is then always called by its text
  *
  * A server that is full, or takes nobody from outside, sends its error unasked and closes: it is taken for the answer
@@ -22,10 +23,8 @@
 #define NUMBER_MAX 24
 
 static const char *const hello_names[] = {
-        [REDIS_OWED_AUTH] = "AUTH",
-        [REDIS_OWED_SELECT] = "SELECT",
-        [REDIS_OWED_SETNAME] = "CLIENT SETNAME",
-        [REDIS_OWED_LOAD] = "SCRIPT LOAD",
+        [REDIS_OWED_AUTH] = "AUTH",    [REDIS_OWED_SELECT] = "SELECT",    [REDIS_OWED_SETNAME] = "CLIENT SETNAME",
+        [REDIS_OWED_ID] = "CLIENT ID", [REDIS_OWED_LOAD] = "SCRIPT LOAD", [REDIS_OWED_KILL] = "CLIENT KILL",
 };
 
 struct hello {
@@ -121,6 +120,8 @@ int redis_hello_encode(struct buffer *output, struct redis_owed_queue *owed, con
         if (r == 0)
                 r = hello_add(&h, REDIS_OWED_SETNAME, setname, 3);
         if (r == 0)
+                r = hello_add(&h, REDIS_OWED_ID, (const struct text[]){ text_of("CLIENT"), text_of("ID") }, 2);
+        if (r == 0)
                 for (i = 0; i < REDIS_SCRIPTS_N && r == 0; ++i)
                         r = hello_add_script(&h, (enum command_kind)i);
         return r;
@@ -181,6 +182,11 @@ static bool hello_take_value(struct redis_facts *facts, const struct redis_owed 
                         return false;
                 memcpy(facts->scripts[owed->command].sha, value->text.data, REDIS_SHA_LEN + 1);
                 return true;
+        case REDIS_OWED_ID:
+                facts->id = value->kind == REDIS_VALUE_INTEGER && value->integer > 0 ? (uint64_t)value->integer : 0;
+                return facts->id > 0;
+        case REDIS_OWED_KILL:
+                return value->kind == REDIS_VALUE_INTEGER;
         default:
                 return value->kind == REDIS_VALUE_STATUS;
         }

@@ -93,6 +93,10 @@ def flow(packet):
     return frozenset(struct.unpack_from(">HH", packet, at))
 
 
+def is_reset(packet):
+    return bool(packet[(packet[0] & 15) * 4 + 13] & 4)
+
+
 class Network:
     """`here` is 10.77.0.1, `there` 10.77.0.2."""
 

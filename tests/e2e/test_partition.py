@@ -5,7 +5,7 @@ A network that is cut and heals, and delivers late what was sent before: no vote
 import pytest
 
 from harness import LATE, eventually, eventually_empty, locks_on, now_ms
-from network import DROP, HOLD, PASS, TCP_ESTABLISHED, TCP_TIME_WAIT, Network, flow
+from network import DROP, HOLD, PASS, TCP_ESTABLISHED, TCP_TIME_WAIT, Network, flow, is_reset
 
 TTL = 20000  # far more than a test takes: what is gone was released, and has not lapsed
 REDIS = {"reconnectMax": 200}
@@ -121,6 +121,31 @@ def test_nor_when_the_new_connections_are_there_before_the_old_ones_heal(network
     network.rules(lambda outward, packet: DROP if flow(packet) in old else PASS)
     nodes_are(client, "up", "up", "up")
     eventually_empty(nodes3)
+    network.heal()
+    nothing_stays(network, client, nodes3)
+
+
+@pytest.mark.parametrize("reset", [HOLD, DROP])
+def test_nor_when_the_network_delivers_what_it_kept_of_the_old_ones_after_that(network, world, nodes3, reset):
+    """As a queue on the way, or a tunnel whose process hung. The reset that comes behind it may be lost."""
+    daemon = network.daemon(world, nodes3, network.here, redis=REDIS)
+    client = daemon.client()
+    old = {frozenset(ports) for *ports, _, _ in network.here.sockets()}
+
+    def old_ones_late(outward, packet):
+        if flow(packet) not in old:
+            return PASS
+        return reset if is_reset(packet) else HOLD
+
+    network.rules(lambda outward, packet: DROP if flow(packet) not in old else old_ones_late(outward, packet))
+    triers = try_all_the_time(daemon)
+    nodes_are(client, "up", "down", "down")
+    for trier in triers:
+        trier.close()
+    network.rules(old_ones_late)
+    nodes_are(client, "up", "up", "up")
+    eventually_empty(nodes3)
+    assert network.held
     network.heal()
     nothing_stays(network, client, nodes3)
 

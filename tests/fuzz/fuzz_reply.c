@@ -92,8 +92,8 @@ static void use_as_answer(const struct redis_value *value, unsigned asked)
 static void use_as_introduction(const struct redis_value *value, unsigned asked)
 {
         static const enum redis_owed_kind kinds[] = { REDIS_OWED_AUTH, REDIS_OWED_SELECT, REDIS_OWED_SETNAME,
-                                                      REDIS_OWED_LOAD };
-        struct redis_owed owed = { .kind = kinds[asked % 4], .command = asked / 4 % COMMAND_KINDS_N };
+                                                      REDIS_OWED_LOAD, REDIS_OWED_ID,     REDIS_OWED_KILL };
+        struct redis_owed owed = { .kind = kinds[asked % 6], .command = asked / 6 % COMMAND_KINDS_N };
         char reason[NODE_REASON_MAX] = "";
 
         if (redis_hello_take(&facts, &owed, value, &address, reason) < 0) {

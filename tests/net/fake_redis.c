@@ -57,13 +57,17 @@ static const char *fake_default(struct fake_conn *c, const char *name, char *spa
                 return "+PONG\r\n";
         if (strncmp(name, "EVAL", 4) == 0)
                 return "";
+        if (strcmp(name, "CLIENT KILL") == 0)
+                return ":1\r\n";
         if (strcmp(name, "SET") == 0)
                 return "$-1\r\n";
         if (strcmp(name, "GET") == 0)
                 return FAKE_STANDS(FAKE_CERTIFICATE);
         if (strcmp(name, "CONFIG") == 0)
                 return "*0\r\n";
-        if (strcmp(name, "INFO") == 0)
+        if (strcmp(name, "CLIENT ID") == 0)
+                snprintf(space, size, ":%u\r\n", c->fake->connections_n);
+        else if (strcmp(name, "INFO") == 0)
                 snprintf(space, size, "$%zu\r\n%s\r\n", strlen(fake_info), fake_info);
         else if (strcmp(name, "SCRIPT") == 0)
                 snprintf(space, size, "$40\r\n%s\r\n", shas[c->loads_n++ % COMMAND_KINDS_N]);
@@ -115,6 +119,8 @@ static void fake_command(struct fake_conn *c, char *const *args, const size_t *l
                 free(line);
         ++f->commands_n;
         snprintf(name, sizeof(name), "%.*s", (int)lens[0], args[0]);
+        if (strcmp(name, "CLIENT") == 0 && n > 1 && memcmp(args[1], "SETNAME", lens[1]) != 0)
+                snprintf(name, sizeof(name), "CLIENT %.*s", (int)lens[1], args[1]);
         fake_answer(c, name);
 }
 

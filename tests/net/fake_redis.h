@@ -11,7 +11,7 @@
 
 #include <uv.h>
 
-#define FAKE_COMMANDS_MAX 256
+#define FAKE_COMMANDS_MAX 512
 #define FAKE_RULES_MAX    8
 #define FAKE_SHA_TAKE     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define FAKE_SHA_RELEASE  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -20,7 +20,7 @@
 #define FAKE_SHA_PEEK     "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
 
 /* What every connection asks for first, where the address has no password and no db. */
-#define FAKE_INTRODUCTION_N (3 + COMMAND_KINDS_N)
+#define FAKE_INTRODUCTION_N (4 + COMMAND_KINDS_N)
 
 /* What INFO says, as far as it matters; the certificate that its server needs for the members and the longest ttl of
  * scenes. */
@@ -64,7 +64,8 @@ void fake_redis_bind_tcp(struct fake_redis *f, uv_loop_t *loop, const char *ip);
 void fake_redis_bind_unix(struct fake_redis *f, uv_loop_t *loop, const char *path);
 void fake_redis_listen(struct fake_redis *f);
 
-/* What a command (its first word) is answered with from now on; NULL: as by default. */
+/* What a command (its first word; of CLIENT ID and CLIENT KILL both) is answered with from now on; NULL: as by default.
+ */
 void fake_redis_rule(struct fake_redis *f, const char *command, const char *reply);
 
 /* Writes bytes to the newest connection. */

@@ -12,13 +12,13 @@
 
 START_TEST(the_introduction_comes_in_one_go)
 {
-        static const char *const commands[3] = { "PING", "INFO", "CLIENT SETNAME redlockd" };
+        static const char *const commands[4] = { "PING", "INFO", "CLIENT SETNAME redlockd", "CLIENT ID" };
         struct scene s;
 
         scene_up(&s);
         ck_assert_uint_eq(s.fake.commands_n, FAKE_INTRODUCTION_N);
         for (unsigned i = 0; i < FAKE_INTRODUCTION_N; ++i)
-                ck_assert_str_eq(s.fake.commands[i], i < 3 ? commands[i] : "SCRIPT LOAD <script>");
+                ck_assert_str_eq(s.fake.commands[i], i < 4 ? commands[i] : "SCRIPT LOAD <script>");
         ck_assert_uint_eq(s.fake.reads_n, 1);
         ck_assert_str_eq(redis_version(s.redis), "7.0.15");
         ck_assert_str_eq(redis_run_id(s.redis), "0123456789012345678901234567890123456789");
@@ -121,6 +121,7 @@ START_TEST(what_is_for_people_may_be_refused)
 
         scene_ready(&s);
         fake_redis_rule(&s.fake, "CLIENT", "-NOPERM no\r\n");
+        fake_redis_rule(&s.fake, "CLIENT ID", "-NOPERM no\r\n");
         fake_redis_rule(&s.fake, "SCRIPT", "-NOPERM no\r\n");
         scene_start(&s);
         scene_expect(&s, "up");

@@ -203,8 +203,121 @@ START_TEST(it_can_be_closed_in_its_own_callbacks)
 }
 END_TEST
 
+static void take_when_up(struct scene *s, const char *line)
+{
+        if (strcmp(line, "up") == 0)
+                scene_take(s, 2);
+}
+
+/* The node is given up with a command under way, and comes back. */
+static void scene_back(struct scene *s)
+{
+        s->react = take_when_up;
+        scene_take(s, 1);
+        scene_until(s, fake_redis_count(&s->fake, "EVALSHA") == 1);
+        fake_redis_hang_up(&s->fake);
+        scene_expect(s, "down connection: closed by the server");
+        scene_expect(s, "lost 1");
+        scene_expect(s, "up");
+        scene_until(s, fake_redis_count(&s->fake, "EVALSHA") == 2);
+}
+
+START_TEST(a_connection_that_was_given_up_is_ended_at_the_other_end_before_anything_else)
+{
+        struct scene s;
+
+        scene_up(&s);
+        scene_back(&s);
+        ck_assert_str_eq(s.fake.commands[2 * FAKE_INTRODUCTION_N + 1], "CLIENT KILL ID 1");
+        ck_assert_int_eq(strncmp(s.fake.commands[2 * FAKE_INTRODUCTION_N + 2], "EVALSHA", 7), 0);
+        /* and not again */
+        s.react = NULL;
+        fake_redis_hang_up(&s.fake);
+        scene_expect(&s, "down connection: closed by the server");
+        scene_expect(&s, "lost 2");
+        scene_expect(&s, "up");
+        scene_until(&s, fake_redis_count(&s.fake, "CLIENT KILL ID 2") == 1);
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "CLIENT KILL"), 2);
+        scene_end(&s);
+}
+END_TEST
+
+START_TEST(until_the_server_has_answered_but_for_the_oldest_of_too_many)
+{
+        unsigned kills_n = 1, back;
+        struct scene s;
+
+        scene_up(&s);
+        fake_redis_rule(&s.fake, "CLIENT KILL", "");
+        scene_back(&s);
+        s.react = NULL;
+        for (back = 2; back <= 10; ++back) {
+                fake_redis_hang_up(&s.fake);
+                scene_expect(&s, "down connection: closed by the server");
+                if (back == 2)
+                        scene_expect(&s, "lost 2");
+                scene_expect(&s, "up");
+                kills_n += back < 8 ? back : 8;
+                scene_until(&s, fake_redis_count(&s.fake, "CLIENT KILL") == kills_n);
+        }
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "CLIENT KILL ID 10"), 1);
+        /* "ID 1" begins the last one, too */
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "CLIENT KILL ID 1"), 8 + 1);
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "CLIENT KILL ID 2"), 8);
+        scene_end(&s);
+}
+END_TEST
+
+START_TEST(another_server_has_other_connections_of_that_number)
+{
+        static const char info[] = FAKE_INFO("0");
+        char other[sizeof(info) + 16];
+        struct scene s;
+
+        scene_up(&s);
+        snprintf(other, sizeof(other), "$%zu\r\n%s\r\n", sizeof(info) - 1, info);
+        *strstr(other, FAKE_RUN_ID) = 'f';
+        fake_redis_rule(&s.fake, "INFO", other);
+        scene_back(&s);
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "CLIENT KILL"), 0);
+        scene_close_node(&s);
+        scene_expect(&s, "lost 2");
+        scene_end(&s);
+}
+END_TEST
+
+START_TEST(a_server_that_does_not_tell_or_does_not_obey_is_left_as_it_is)
+{
+        struct scene s;
+
+        scene_ready(&s);
+        fake_redis_rule(&s.fake, "CLIENT ID", "-NOPERM no\r\n");
+        scene_start(&s);
+        scene_expect(&s, "up");
+        scene_back(&s);
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "CLIENT KILL"), 0);
+        scene_close_node(&s);
+        scene_expect(&s, "lost 2");
+        scene_end(&s);
+
+        scene_up(&s);
+        fake_redis_rule(&s.fake, "CLIENT KILL", "-NOPERM no\r\n");
+        fake_redis_rule(&s.fake, "EVALSHA", "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n");
+        s.react = take_when_up;
+        fake_redis_hang_up(&s.fake);
+        scene_expect(&s, "down connection: closed by the server");
+        scene_expect(&s, "up");
+        scene_expect(&s, "granted *");
+        scene_end(&s);
+}
+END_TEST
+
 UNIT_MAIN("redis_close", it_can_be_closed_before_it_starts, it_can_be_closed_while_resolving,
           it_can_be_closed_while_connecting, it_can_be_closed_between_two_addresses,
           it_can_be_closed_in_the_introduction, it_can_be_closed_between_two_tries,
           closing_resets_and_answers_what_is_owed, a_stalled_unix_socket_can_be_closed,
-          it_can_be_closed_in_its_own_callbacks)
+          it_can_be_closed_in_its_own_callbacks,
+          a_connection_that_was_given_up_is_ended_at_the_other_end_before_anything_else,
+          until_the_server_has_answered_but_for_the_oldest_of_too_many,
+          another_server_has_other_connections_of_that_number,
+          a_server_that_does_not_tell_or_does_not_obey_is_left_as_it_is)

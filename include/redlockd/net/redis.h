@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * One Redis node: it resolves, connects, introduces itself (AUTH, SELECT, a first look, CLIENT SETNAME, SCRIPT LOAD),
- * pipelines commands on one connection, and comes back after a failure. hiredis is used as a codec only
+ * One Redis node: it resolves, connects, introduces itself (AUTH, SELECT, a first look, CLIENT SETNAME, CLIENT ID,
+ * SCRIPT LOAD), pipelines commands on one connection, and comes back after a failure. hiredis is used as a codec only
  * (redisFormatCommandArgv, redisReader*); the bytes are libuv's.
  *
  * Every command that was accepted is answered exactly once, in order, also when the connection dies.

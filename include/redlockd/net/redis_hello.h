@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The introduction of a connection, sent in one go: AUTH, SELECT, CLIENT SETNAME, SCRIPT LOAD, and a first look (net/
- * redis_look.h). Private to net/redis.
+ * The introduction of a connection, sent in one go: AUTH, SELECT, CLIENT SETNAME, CLIENT ID, SCRIPT LOAD, and a first
+ * look (net/redis_look.h). Private to net/redis.
  */
 #include "redlockd/base/address.h"
 #include "redlockd/base/buffer.h"
@@ -14,6 +14,7 @@
 /* What is known of the server at the other end of the present connection. */
 struct redis_facts {
         struct redis_script scripts[REDIS_SCRIPTS_N]; /* by enum command_kind */
+        uint64_t id;                                  /* of this connection; 0: not known */
 };
 
 /* Appends the introduction, and what is owed for it. Returns 0, -ENOBUFS or -ENOMEM. */

@@ -16,7 +16,9 @@ enum redis_owed_kind {
         REDIS_OWED_AUTH,
         REDIS_OWED_SELECT,
         REDIS_OWED_SETNAME,
+        REDIS_OWED_ID,   /* of the connection, as the server counts them */
         REDIS_OWED_LOAD, /* of the script of a command */
+        REDIS_OWED_KILL, /* of a connection that was given up */
         /* of looks */
         REDIS_OWED_PING,
         REDIS_OWED_CONFIG,
