@@ -278,7 +278,7 @@ static bool call_finds_full(const struct engine *e, const struct call *c)
 
         for (i = 0; i < c->claims_n && call_takes(c) && c->retry_count != 0; ++i) {
                 r = c->claims[i].resource;
-                if (r->queue_n >= e->options.waiters_max && !(r->holder && r->holder->session == c->session))
+                if (resource_queue_n(r) >= e->options.waiters_max && !(r->holder && r->holder->session == c->session))
                         return true;
         }
         return false;

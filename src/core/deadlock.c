@@ -54,7 +54,7 @@ static bool search_claim(struct engine *e, const struct claim *claim, const stru
 
         if (!claim_waits(claim))
                 return false;
-        while ((before = TAILQ_PREV(before, claim_queue, entry))) {
+        while ((before = claim_before(before))) {
                 if (search_visit(e, before->call->session, claim, first, ret_last))
                         return true;
                 if (before->call->session != claim->call->session && claim_waits(before))

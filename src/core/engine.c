@@ -163,7 +163,7 @@ static void engine_on_deadline(struct engine *e, struct deadline *d)
                 renew_on_deadline(e, container_of(d, struct lease, renewal));
                 break;
         case DEADLINE_TURN:
-                turn_on_deadline(e, container_of(d, struct resource, turn.end));
+                turn_on_deadline(e, container_of(d, struct contest, tenure.end)->resource);
                 break;
         case DEADLINE_RELEASE:
                 release_on_deadline(e);
@@ -361,7 +361,7 @@ static bool engine_pop_from(struct engine *e, struct outgoing *out, struct effec
                 *ret_effect = (struct effect){ .kind = EFFECT_CLOSE, .close = { .session = e->turned_away } };
                 return false;
         case OUTGOING_LISTEN:
-                listen_pop(e, container_of(out, struct resource, ears.out), ret_effect);
+                listen_pop(e, container_of(out, struct contest, ears.out), ret_effect);
                 return false;
         case OUTGOING_DRAINED:
                 *ret_effect = (struct effect){ .kind = EFFECT_DRAINED };

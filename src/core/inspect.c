@@ -118,7 +118,7 @@ static void inspect_lock(uint64_t now_ns, const struct lock *l, inspect_lock_fn 
                                       .ttl_ms = l->ttl_ms,
                                       .valid_until_ns = l->valid_until_ns,
                                       .since_ns = l->since_ns,
-                                      .waiters_n = l->resource->queue_n,
+                                      .waiters_n = resource_queue_n(l->resource),
                                       .nodes = l->lease->counted | l->lease->fresh };
         fn(userdata, &view);
 }
@@ -150,7 +150,7 @@ static void inspect_queue(const struct resource *r, inspect_waiter_fn fn, void *
         struct claim *claim;
         unsigned position = 0;
 
-        TAILQ_FOREACH (claim, &r->queue, entry) {
+        for (claim = resource_head(r); claim; claim = claim->after) {
                 const struct call *c = claim->call;
 
                 if (r->holder && r->holder->session == c->session)

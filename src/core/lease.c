@@ -143,7 +143,7 @@ void lease_leave(struct engine *e, struct lease *l)
 {
         if (l->state == LEASE_KEPT) {
                 l->resource->lease = NULL;
-                l->resource->ears.since_ns = e->now_ns;
+                listen_on_left(e, l->resource);
         }
         lease_unlist(e, l);
         renew_unlist(e, l);

@@ -22,44 +22,64 @@ static bool is_quorum(const struct engine *e, uint32_t nodes)
         return (unsigned)__builtin_popcount(nodes & e->members) >= members_quorum(e);
 }
 
-static void listen_set(struct engine *e, struct resource *r, bool on)
+static void listen_set(struct engine *e, struct contest *contest, bool on)
 {
-        r->ears.on = on;
-        r->ears.open = r->ears.told = 0;
-        r->ears.since_ns = e->now_ns;
-        if (!r->ears.referenced)
-                resource_ref_known(r);
-        r->ears.referenced = true;
-        outgoing_link(e, &r->ears.out, OUTGOING_LISTEN);
+        struct ears *ears = &contest->ears;
+
+        ears->on = on;
+        ears->open = ears->told = 0;
+        ears->since_ns = e->now_ns;
+        if (!ears->referenced)
+                resource_ref_known(contest->resource);
+        ears->referenced = true;
+        outgoing_link(e, &ears->out, OUTGOING_LISTEN);
 }
 
 void listen_start(struct engine *e, struct resource *r)
 {
-        if (!r->ears.on)
-                listen_set(e, r, true);
+        struct contest *contest = resource_contest(e, r);
+
+        if (contest && !contest->ears.on)
+                listen_set(e, contest, true);
 }
 
 void listen_review(struct engine *e, struct resource *r)
 {
-        if (r->ears.on && !resource_head(r) && !r->lease && !deadline_armed(&r->turn.end))
-                listen_set(e, r, false);
+        struct contest *contest = r->contest;
+
+        if (contest && contest->ears.on && !resource_head(r) && !r->lease && !deadline_armed(&contest->tenure.end))
+                listen_set(e, contest, false);
 }
 
-void listen_pop(struct engine *e, struct resource *r, struct effect *ret_effect)
+bool listen_is_open(const struct resource *r, unsigned node)
 {
-        *ret_effect = (struct effect){ .kind = EFFECT_LISTEN, .listen = { .key = resource_key(r), .on = r->ears.on } };
-        if (r->ears.on)
+        return r->contest && r->contest->ears.open & UINT32_C(1) << node;
+}
+
+void listen_on_left(const struct engine *e, struct resource *r)
+{
+        if (r->contest)
+                r->contest->ears.since_ns = e->now_ns;
+}
+
+void listen_pop(struct engine *e, struct contest *contest, struct effect *ret_effect)
+{
+        struct ears *ears = &contest->ears;
+
+        *ret_effect = (struct effect){ .kind = EFFECT_LISTEN,
+                                       .listen = { .key = resource_key(contest->resource), .on = ears->on } };
+        if (ears->on)
                 return;
-        r->ears.referenced = false;
-        e->popped_resource = r;
+        ears->referenced = false;
+        e->popped_resource = contest->resource;
 }
 
 /* How much later than at once: longer for who has waited less, and with some randomness. */
-static uint64_t listen_delay_ns(struct engine *e, const struct resource *r, uint64_t listeners_n)
+static uint64_t listen_delay_ns(struct engine *e, const struct ears *ears, uint64_t listeners_n)
 {
         const uint64_t spread_ns = WAKE_SPREAD_MS * NS_PER_MS;
         uint64_t longest_ns = e->options.tenure_ms * WAKE_SPREAD_TENURES * NS_PER_MS;
-        uint64_t waited_ns = e->now_ns - r->ears.since_ns, random;
+        uint64_t waited_ns = e->now_ns - ears->since_ns, random;
 
         if (listeners_n <= 1)
                 return 0;
@@ -75,9 +95,9 @@ static uint64_t listen_delay_ns(struct engine *e, const struct resource *r, uint
  * what they undo is announced, and all ask again. So each has a slot among as many as there are hosts, and an
  * announcement draws anew for those whose slot has not come: a few fight for each turn, however many wait.
  */
-static void listen_wake(struct engine *e, struct resource *r, struct call *c, uint64_t listeners_n)
+static void listen_wake(struct engine *e, const struct ears *ears, struct call *c, uint64_t listeners_n)
 {
-        uint64_t at_ns = e->now_ns + listen_delay_ns(e, r, listeners_n);
+        uint64_t at_ns = e->now_ns + listen_delay_ns(e, ears, listeners_n);
 
         if (listeners_n > WAKE_FEW)
                 call_wake_anew(e, c, at_ns);
@@ -90,26 +110,27 @@ void listen_on_heard(struct engine *e, const struct event *ev)
         struct resource *r = resource_find(e, ev->heard.key);
         uint32_t bit = UINT32_C(1) << ev->heard.node;
         struct claim *head = r ? resource_head(r) : NULL;
+        struct ears *ears = r && r->contest ? &r->contest->ears : NULL;
         bool anew;
 
-        if (!r || !r->ears.on)
+        if (!ears || !ears->on)
                 return;
-        anew = r->ears.open & bit;
+        anew = ears->open & bit;
         if (!ev->heard.released)
-                r->ears.open |= bit;
+                ears->open |= bit;
         if (!head)
                 return;
         if (!ev->heard.released) {
-                if (anew || (unsigned)__builtin_popcount(r->ears.open & e->members) == members_quorum(e))
+                if (anew || (unsigned)__builtin_popcount(ears->open & e->members) == members_quorum(e))
                         call_wake_at(e, head->call, e->now_ns);
                 return;
         }
-        r->ears.told |= bit;
-        if (!is_quorum(e, r->ears.told))
+        ears->told |= bit;
+        if (!is_quorum(e, ears->told))
                 return;
-        r->ears.told = 0;
+        ears->told = 0;
         if (r->lease)
                 return; /* its own release */
         ++e->counters.wakeups;
-        listen_wake(e, r, head->call, ev->heard.listeners_n);
+        listen_wake(e, ears, head->call, ev->heard.listeners_n);
 }

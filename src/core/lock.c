@@ -163,10 +163,9 @@ static void lock_search_again(struct engine *e, const struct lock *l)
         if (!l->session)
                 return;
         session_search_again(l->session);
-        TAILQ_FOREACH (claim, &l->resource->queue, entry) {
+        for (claim = resource_head(l->resource); claim; claim = claim->after)
                 if (claim->call->session == l->session)
                         call_wake(e, claim->call);
-        }
 }
 
 /* The key is open to the others of this host, and the lease with it. */

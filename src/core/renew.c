@@ -56,7 +56,7 @@ static const struct call *renew_next_call(const struct resource *r)
 {
         struct claim *claim;
 
-        TAILQ_FOREACH (claim, &r->queue, entry) {
+        for (claim = resource_head(r); claim; claim = claim->after) {
                 if (claim->call->session == r->holder->session)
                         continue;
                 return claim->call->state == CALL_WAITING ? claim->call : NULL;

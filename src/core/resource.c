@@ -1,7 +1,7 @@
 /*
  * One key on this host. Invariants: the queue holds claims of add and extend only, first come first; `holder` is held
  * or lapsed, never more than one, and its lease is `lease`; between steps a lease has a holder, or a call that tries to
- * take it over; while `trying` is set no other call asks the nodes for the key.
+ * take it over.
  */
 #include "redlockd/core/resource.h"
 
@@ -40,15 +40,9 @@ int resource_ref(struct engine *e, struct text key, struct resource **ret_resour
         struct resource *r = resource_match(e, key, hash);
 
         if (!r) {
-                r = mem_zalloc(sizeof(*r) + key.len);
+                r = mem_zalloc(offsetof(struct resource, key) + key.len);
                 if (!r)
                         return -ENOMEM;
-                if (heap_reserve(&e->deadlines) < 0) {
-                        mem_free(r);
-                        return -ENOMEM;
-                }
-                r->turn.end.kind = DEADLINE_TURN;
-                TAILQ_INIT(&r->queue);
                 r->key_len = (uint32_t)key.len;
                 memcpy(r->key, key.data, key.len);
                 map_link(&e->resources, &r->link, hash);
@@ -64,6 +58,32 @@ struct resource *resource_ref_known(struct resource *r)
         return r;
 }
 
+struct contest *resource_contest(struct engine *e, struct resource *r)
+{
+        struct contest *contest = r->contest;
+
+        if (contest)
+                return contest;
+        contest = mem_zalloc(sizeof(*contest));
+        if (!contest)
+                return NULL;
+        if (heap_reserve(&e->deadlines) < 0)
+                return mem_free(contest);
+        contest->resource = r;
+        contest->tenure.end.kind = DEADLINE_TURN;
+        r->contest = contest;
+        return contest;
+}
+
+static void contest_free(struct engine *e, struct contest *contest)
+{
+        if (!contest)
+                return;
+        assert(!contest->ears.referenced && !deadline_armed(&contest->tenure.end));
+        heap_release(&e->deadlines);
+        mem_free(contest);
+}
+
 struct resource *resource_unref(struct engine *e, struct resource *r)
 {
         if (!r)
@@ -71,48 +91,76 @@ struct resource *resource_unref(struct engine *e, struct resource *r)
         assert(r->refs > 0);
         if (--r->refs > 0)
                 return NULL;
-        assert(!r->lease && !r->holder && !r->trying && TAILQ_EMPTY(&r->queue));
-        assert(!r->ears.referenced && !deadline_armed(&r->turn.end));
+        assert(!r->lease && !r->holder && !r->queue);
+        contest_free(e, r->contest);
         map_unlink(&e->resources, &r->link);
-        heap_release(&e->deadlines);
         return mem_free(r);
 }
 
 void resource_forget(struct engine *e, struct resource *r)
 {
-        assert(r->refs == (unsigned)deadline_armed(&r->turn.end) + r->ears.referenced);
-        heap_clear(&e->deadlines, &r->turn.end);
-        r->ears.referenced = false;
+        struct contest *contest = r->contest;
+
+        assert(contest && r->refs == (unsigned)deadline_armed(&contest->tenure.end) + contest->ears.referenced);
+        heap_clear(&e->deadlines, &contest->tenure.end);
+        contest->ears.referenced = false;
         r->refs = 1;
         resource_unref(e, r);
 }
 
 struct claim *resource_head(const struct resource *r)
 {
-        return TAILQ_FIRST(&r->queue);
+        return r->queue;
+}
+
+uint32_t resource_queue_n(const struct resource *r)
+{
+        return r->queue ? r->queue->queue_n : 0;
+}
+
+struct claim *claim_before(const struct claim *c)
+{
+        return c == c->resource->queue ? NULL : c->before;
 }
 
 void resource_enqueue(struct resource *r, struct claim *c)
 {
+        struct claim *first = r->queue;
+
         assert(!c->queued);
-        TAILQ_INSERT_TAIL(&r->queue, c, entry);
         c->queued = true;
-        ++r->queue_n;
+        c->after = NULL;
+        if (first) {
+                c->before = first->before;
+                first->before->after = c;
+        } else {
+                r->queue = first = c;
+                first->queue_n = 0;
+        }
+        first->before = c;
+        ++first->queue_n;
 }
 
 void resource_dequeue(struct resource *r, struct claim *c)
 {
         if (!c->queued)
                 return;
-        TAILQ_REMOVE(&r->queue, c, entry);
         c->queued = false;
-        --r->queue_n;
+        --r->queue->queue_n;
+        (c->after ? c->after : r->queue)->before = c->before;
+        if (c != r->queue) {
+                c->before->after = c->after;
+                return;
+        }
+        r->queue = c->after;
+        if (r->queue)
+                r->queue->queue_n = c->queue_n;
 }
 
 void resource_wake(struct engine *e, struct resource *r)
 {
         struct claim *head = resource_head(r);
 
-        if (head && !r->holder && !r->trying)
+        if (head && !r->holder)
                 call_wake(e, head->call);
 }

@@ -243,7 +243,7 @@ bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
                                                      .value = l->value,
                                                      .ttl_ms = ttl_ms,
                                                      .fence = r->items[i].fence,
-                                                     .heard = l->resource->ears.open & bit_of(node) };
+                                                     .heard = listen_is_open(l->resource, node) };
         }
         *ret_command = (struct command){ .round = round_id(r),
                                          .node = node,

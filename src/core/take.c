@@ -175,7 +175,7 @@ static bool claim_blocked(const struct engine *e, const struct claim *claim)
 {
         const struct resource *r = claim->resource;
 
-        return !claim_held(e, claim) && (r->holder || r->trying || resource_head(r) != claim);
+        return !claim_held(e, claim) && (r->holder || resource_head(r) != claim);
 }
 
 bool take_would_take_over(const struct engine *e, const struct call *c)
@@ -240,16 +240,6 @@ static bool take_mark_no_quorum(struct engine *e, struct call *c)
                                  : e->nodes_up & UINT32_C(1) << node ? VOTE_PENDING
                                                                      : VOTE_DOWN;
         return true;
-}
-
-/* Marks the resources of the claims that are being acquired. */
-static void take_mark_trying(struct call *c, struct call *trying)
-{
-        size_t i;
-
-        for (i = 0; i < c->claims_n; ++i)
-                if (c->claims[i].lock && c->claims[i].lock->state == LOCK_TAKING)
-                        c->claims[i].resource->trying = trying;
 }
 
 /* A try is over: what it was to take is given back. */
@@ -346,16 +336,11 @@ static int take_start(struct engine *e, struct call *c)
 {
         struct lease *leases[KEYS_PER_ROUND_MAX];
         unsigned acquire_n, n;
-        int r;
 
         release_flush(e); /* a lease that was no good any more goes before the one that takes its place */
         acquire_n = take_gather(c, true, leases);
         n = acquire_n + take_gather(c, false, leases + acquire_n);
-        r = round_new(e, COMMAND_TAKE, leases, n, acquire_n, c->ttl_ms, members_up(e), c, &c->round);
-        if (r < 0)
-                return r;
-        take_mark_trying(c, c);
-        return 0;
+        return round_new(e, COMMAND_TAKE, leases, n, acquire_n, c->ttl_ms, members_up(e), c, &c->round);
 }
 
 /* How many of its keys it does not hold. */
@@ -438,7 +423,6 @@ static void take_grant(struct engine *e, struct call *c, uint64_t valid_until_ns
 {
         size_t i;
 
-        take_mark_trying(c, NULL);
         c->raising = false;
         for (i = 0; i < c->claims_n; ++i)
                 if (c->claims[i].lock)
@@ -549,7 +533,6 @@ void take_undo(struct engine *e, struct call *c)
 {
         struct round *r = c->round;
 
-        take_mark_trying(c, NULL);
         c->round = NULL;
         c->raising = false;
         if (r)

@@ -21,31 +21,36 @@
 #include "redlockd/core/listen.h"
 #include "redlockd/core/resource.h"
 
-static void turn_arm(struct engine *e, struct resource *r, uint64_t at_ns)
+static void turn_arm(struct engine *e, struct contest *contest, uint64_t at_ns)
 {
-        if (!deadline_armed(&r->turn.end))
-                resource_ref_known(r);
-        heap_set(&e->deadlines, &r->turn.end, at_ns);
+        if (!deadline_armed(&contest->tenure.end))
+                resource_ref_known(contest->resource);
+        heap_set(&e->deadlines, &contest->tenure.end, at_ns);
 }
 
 /* The last thing that is done with the resource: it may be gone then. */
 static void turn_disarm(struct engine *e, struct resource *r)
 {
-        if (!deadline_armed(&r->turn.end))
+        if (!r->contest || !deadline_armed(&r->contest->tenure.end))
                 return;
-        heap_clear(&e->deadlines, &r->turn.end);
+        heap_clear(&e->deadlines, &r->contest->tenure.end);
         resource_unref(e, r);
 }
 
 static bool turn_tenure_over(const struct engine *e, const struct resource *r)
 {
-        return r->turn.started_ns && (e->now_ns - r->turn.started_ns) / NS_PER_MS >= e->options.tenure_ms;
+        uint64_t started_ns = r->contest ? r->contest->tenure.started_ns : 0;
+
+        return started_ns && (e->now_ns - started_ns) / NS_PER_MS >= e->options.tenure_ms;
 }
 
+/* Without memory the tenure begins when it goes on once more. */
 static void turn_go_on(struct engine *e, struct resource *r)
 {
-        if (r->turn.started_ns == 0)
-                r->turn.started_ns = e->now_ns;
+        struct contest *contest = resource_contest(e, r);
+
+        if (contest && contest->tenure.started_ns == 0)
+                contest->tenure.started_ns = e->now_ns;
 }
 
 void turn_on_passed(struct engine *e, struct resource *r)
@@ -56,16 +61,17 @@ void turn_on_passed(struct engine *e, struct resource *r)
 
 void turn_on_kept(struct engine *e, struct resource *r)
 {
+        struct tenure *tenure = r->contest ? &r->contest->tenure : NULL;
         struct turn *t = &r->turn;
 
-        if (t->gap) {
-                t->gap = false;
-                t->gap_ms = t->gap_ms / 2 > TURN_GAP_MIN_MS ? t->gap_ms / 2 : TURN_GAP_MIN_MS;
+        if (tenure && tenure->gap) {
+                tenure->gap = false;
+                tenure->gap_ms = tenure->gap_ms / 2 > TURN_GAP_MIN_MS ? tenure->gap_ms / 2 : TURN_GAP_MIN_MS;
         }
-        if (t->state == TURN_NONE)
-                t->started_ns = 0;
-        else
+        if (t->state != TURN_NONE)
                 turn_go_on(e, r); /* also where it was asked for before the host stood back */
+        else if (tenure)
+                tenure->started_ns = 0;
         t->state = TURN_OURS;
         t->wanted = false;
         t->undecided = true;
@@ -79,19 +85,21 @@ bool turn_is_over(const struct engine *e, const struct resource *r)
         return next && next->call->state == CALL_WAITING && turn_tenure_over(e, r);
 }
 
-static void turn_yield(struct engine *e, struct resource *r, uint64_t ms)
+static void turn_yield(struct engine *e, struct contest *contest, uint64_t ms)
 {
-        r->turn.state = TURN_YIELDING;
-        turn_arm(e, r, e->now_ns + ms * NS_PER_MS);
+        contest->resource->turn.state = TURN_YIELDING;
+        turn_arm(e, contest, e->now_ns + ms * NS_PER_MS);
 }
 
 void turn_give_back(struct engine *e, struct resource *r)
 {
+        struct tenure *tenure = &r->contest->tenure; /* it has one, that is over */
+
         ++e->counters.tenures;
-        r->turn.gap = true;
-        if (r->turn.gap_ms == 0)
-                r->turn.gap_ms = TURN_GAP_MIN_MS;
-        turn_yield(e, r, NODE_TIMEOUT_MAX_MS);
+        tenure->gap = true;
+        if (tenure->gap_ms == 0)
+                tenure->gap_ms = TURN_GAP_MIN_MS;
+        turn_yield(e, r->contest, NODE_TIMEOUT_MAX_MS);
 }
 
 static void turn_end(struct engine *e, struct resource *r)
@@ -100,6 +108,19 @@ static void turn_end(struct engine *e, struct resource *r)
         resource_wake(e, r);
         listen_review(e, r);
         turn_disarm(e, r);
+}
+
+/* It stood back until it was known who wants the key: now for as long as they need. */
+static void turn_yield_on(struct engine *e, struct contest *contest)
+{
+        struct tenure *tenure = &contest->tenure;
+
+        if (contest->resource->turn.wanted) {
+                tenure->gap = false;
+                turn_yield(e, contest, TURN_YIELD_MS);
+        } else if (tenure->gap) {
+                turn_yield(e, contest, tenure->gap_ms);
+        }
 }
 
 void turn_on_release(struct engine *e, struct resource *r, bool wanted, bool decided)
@@ -112,31 +133,29 @@ void turn_on_release(struct engine *e, struct resource *r, bool wanted, bool dec
         if (!decided || !t->undecided)
                 return;
         t->undecided = false;
-        if (t->state == TURN_YIELDING && t->wanted) {
-                t->gap = false;
-                turn_yield(e, r, TURN_YIELD_MS);
-        } else if (t->state == TURN_YIELDING && t->gap) {
-                turn_yield(e, r, t->gap_ms);
-        } else if (t->state == TURN_OURS && !t->wanted) {
-                turn_end(e, r);
-        } else if (t->state == TURN_OURS && turn_tenure_over(e, r)) {
-                turn_yield(e, r, TURN_YIELD_MS);
-        } else if (t->state == TURN_OURS) {
-                turn_arm(e, r, e->now_ns + TURN_YIELD_MS * NS_PER_MS);
-        }
+        if (t->state == TURN_YIELDING)
+                turn_yield_on(e, r->contest);
+        else if (t->state == TURN_OURS && (!t->wanted || !resource_contest(e, r)))
+                turn_end(e, r); /* without memory nobody is waited for */
+        else if (t->state == TURN_OURS && turn_tenure_over(e, r))
+                turn_yield(e, r->contest, TURN_YIELD_MS);
+        else if (t->state == TURN_OURS)
+                turn_arm(e, r->contest, e->now_ns + TURN_YIELD_MS * NS_PER_MS);
 }
 
 void turn_on_refused(struct engine *e, struct resource *r)
 {
-        if (!r->turn.gap || r->turn.state == TURN_YIELDING)
+        struct tenure *tenure = r->contest ? &r->contest->tenure : NULL;
+
+        if (!tenure || !tenure->gap || r->turn.state == TURN_YIELDING)
                 return;
-        r->turn.gap = false;
-        r->turn.gap_ms = e->options.tenure_ms / 2 > TURN_GAP_MIN_MS ? e->options.tenure_ms / 2 : TURN_GAP_MIN_MS;
+        tenure->gap = false;
+        tenure->gap_ms = e->options.tenure_ms / 2 > TURN_GAP_MIN_MS ? e->options.tenure_ms / 2 : TURN_GAP_MIN_MS;
 }
 
 uint64_t turn_yields_until_ns(const struct resource *r)
 {
-        return r->turn.state == TURN_YIELDING ? r->turn.end.at_ns : 0;
+        return r->turn.state == TURN_YIELDING ? r->contest->tenure.end.at_ns : 0;
 }
 
 void turn_on_deadline(struct engine *e, struct resource *r)

@@ -6,6 +6,7 @@
  */
 #include "redlockd/core/state.h"
 
+struct contest;
 struct resource;
 struct event;
 struct effect;
@@ -29,7 +30,7 @@ struct ears {
         struct outgoing out;
 };
 
-/* The nodes refused the key to its head. */
+/* The nodes refused the key to its head. Without memory nothing is listened for: it tries again by its delay. */
 void listen_start(struct engine *e, struct resource *r);
 
 /* Stops listening where there is no reason left: nobody waits, no lease, no turn. */
@@ -37,5 +38,11 @@ void listen_review(struct engine *e, struct resource *r);
 
 void listen_on_heard(struct engine *e, const struct event *ev);
 
+/* Listening for the key has begun on the node, or ends and is heard there to its end. */
+bool listen_is_open(const struct resource *r, unsigned node);
+
+/* The host has the key no more: from now on it waits as others do. */
+void listen_on_left(const struct engine *e, struct resource *r);
+
 /* What is to be listened for now. */
-void listen_pop(struct engine *e, struct resource *r, struct effect *ret_effect);
+void listen_pop(struct engine *e, struct contest *contest, struct effect *ret_effect);

@@ -1,8 +1,9 @@
 #pragma once
 
 /*
- * One key on this host: who holds it here, who asks the nodes for it, and the first-come queue of those who want it. It
- * lives while a claim or a lock refers to it.
+ * One key on this host: who holds it here, and the first-come queue of those who want it. It lives while a claim, a
+ * lease or a lock refers to it. There may be a million of them that nobody fights for: so what only a fight needs is in
+ * a block of its own.
  */
 #include "redlockd/core/listen.h"
 #include "redlockd/core/state.h"
@@ -16,7 +17,9 @@
 struct claim {
         struct call *call;
         struct resource *resource;
-        TAILQ_ENTRY(claim) entry;
+        struct claim *before; /* in the queue; of its first: the last */
+        struct claim *after;
+        uint32_t queue_n; /* of its first: how many stand in it */
         bool queued;
         bool settled; /* free: its outcome is known */
         struct claim *earlier;
@@ -26,18 +29,23 @@ struct claim {
         struct lease *leaving; /* free: what its lock was under, while it is decided who gets it */
 };
 
+/* What a key has besides while it is fought for. Made when it is first needed, and gone with its resource. */
+struct contest {
+        struct resource *resource;
+        struct tenure tenure;
+        struct ears ears;
+};
+
 struct resource {
         struct map_link link;
-        unsigned refs;
         struct lease *lease; /* the host's, kept; or NULL */
         struct lock *holder; /* the lock that keeps others of this host out: held, or lapsed a moment ago */
-        struct call *trying; /* the call that has a round under way for it */
-        TAILQ_HEAD(claim_queue, claim) queue;
-        uint64_t queue_n;
+        struct claim *queue; /* its first; or NULL */
+        struct contest *contest;
         uint64_t fence_seen; /* the highest that is known of; 0: none */
-        struct turn turn;
-        struct ears ears;
+        uint32_t refs;
         uint32_t key_len;
+        struct turn turn;
         char key[];
 };
 
@@ -55,11 +63,23 @@ struct resource *resource_ref_known(struct resource *r);
 /* Drops one reference; the last one frees it. Returns NULL. */
 struct resource *resource_unref(struct engine *e, struct resource *r);
 
+/*
+ * Made if it is not there. NULL: no memory. Then its host is less fair to others, or hears less of them, and that is
+ * all: what is in a contest keeps nobody out, and brings nobody in.
+ */
+struct contest *resource_contest(struct engine *e, struct resource *r);
+
 /* The end of the engine: frees what nothing but its turn and its ears refer to. */
 void resource_forget(struct engine *e, struct resource *r);
 
-/* The claim that is next to get the key, or NULL. */
+/* The claim that is next to get the key, or NULL. While its call is trying, no other asks the nodes for the key. */
 struct claim *resource_head(const struct resource *r);
+
+/* How many stand in its queue. */
+uint32_t resource_queue_n(const struct resource *r);
+
+/* The one before it in the queue, or NULL. */
+struct claim *claim_before(const struct claim *c);
 
 void resource_enqueue(struct resource *r, struct claim *c);
 void resource_dequeue(struct resource *r, struct claim *c);

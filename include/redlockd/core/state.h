@@ -29,7 +29,7 @@ enum deadline_kind {
         DEADLINE_ROUND,
         DEADLINE_LOCK,
         DEADLINE_RENEWAL, /* of a lease */
-        DEADLINE_TURN,    /* of a resource */
+        DEADLINE_TURN,    /* of a contest */
         DEADLINE_RELEASE,
         DEADLINE_DRAIN,
         DEADLINE_NODE,
@@ -47,7 +47,7 @@ enum outgoing_kind {
         OUTGOING_CLOSE,     /* struct session */
         OUTGOING_REFUSAL,   /* struct engine: the reply to a request that was not admitted */
         OUTGOING_TURN_AWAY, /* struct engine: the close of a session that was not opened */
-        OUTGOING_LISTEN,    /* struct resource */
+        OUTGOING_LISTEN,    /* struct contest */
         OUTGOING_DRAINED,   /* struct engine */
         OUTGOING_NODE,      /* struct node: its state changed */
         OUTGOING_CERTIFY,   /* struct node: its certificate is to be written */

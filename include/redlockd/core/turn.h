@@ -21,16 +21,20 @@ enum turn_state {
         TURN_NONE,
         TURN_OURS,     /* while `end` is armed: has no lease, and is forgotten then */
         TURN_YIELDING, /* until `end` nobody of this host asks for the key */
-};
+} __attribute__((packed));
 
 struct turn {
         enum turn_state state;
         bool wanted;    /* another host was told of the release */
         bool undecided; /* no release was decided since the lease was kept: what is repeated later moves nothing */
-        bool gap;       /* YIELDING, and after it until somebody asks: to those who poll */
-        uint64_t gap_ms;
+};
+
+/* What it takes besides where the key is passed on, or wanted by other hosts. */
+struct tenure {
         uint64_t started_ns; /* when it first passed to another lock; 0: has not yet */
         struct deadline end; /* armed: the resource is referenced */
+        uint64_t gap_ms;
+        bool gap; /* YIELDING, and after it until somebody asks: to those who poll */
 };
 
 /* The host has the key's lease. */
