@@ -294,12 +294,13 @@ void engine_step(struct engine *e, const struct event *ev)
 static void engine_pop_lock_notice(struct engine *e, struct lock *l, enum notice_kind kind, struct effect *ret_effect)
 {
         e->popped_lock = l;
+        token_print(&l->value, e->values[0]);
         ret_effect->kind = EFFECT_NOTICE;
         ret_effect->notice = (struct notice){ .session = l->told_session,
                                               .kind = kind,
                                               .wanted = kind != NOTICE_LOST || l->lost_wanted,
                                               .key = resource_key(l->resource),
-                                              .value = l->value,
+                                              .value = e->values[0],
                                               .valid_until_ns = l->valid_until_ns,
                                               .lost = l->lost };
 }

@@ -106,12 +106,14 @@ bool inspect_next_session(const struct engine *e, uint64_t after, struct inspect
 
 static void inspect_lock(uint64_t now_ns, const struct lock *l, inspect_lock_fn fn, void *userdata)
 {
+        char value[TOKEN_TEXT_LEN + 1];
         struct inspect_lock view;
 
         if (l->state != LOCK_HELD || now_ns >= l->valid_until_ns)
                 return;
+        token_print(&l->value, value);
         view = (struct inspect_lock){ .key = resource_key(l->resource),
-                                      .value = l->value,
+                                      .value = value,
                                       .fence = l->fence,
                                       .session = l->session->id,
                                       .pid = l->session->pid,

@@ -38,20 +38,6 @@ static void lease_move(struct lease *l, enum lease_state state)
         l->state = state;
 }
 
-void token_draw(struct engine *e, char ret_value[TOKEN_TEXT_LEN + 1])
-{
-        static const char digits[] = "0123456789abcdef";
-        unsigned char bytes[TOKEN_TEXT_LEN / 2];
-        size_t i;
-
-        e->options.random(e->options.random_userdata, bytes, sizeof(bytes));
-        for (i = 0; i < sizeof(bytes); ++i) {
-                ret_value[2 * i] = digits[bytes[i] >> 4];
-                ret_value[2 * i + 1] = digits[bytes[i] & 15];
-        }
-        ret_value[TOKEN_TEXT_LEN] = '\0';
-}
-
 int lease_new(struct engine *e, struct resource *r, uint32_t ttl_ms, struct lease **ret_lease)
 {
         struct lease *l = mem_zalloc(sizeof(*l));
@@ -66,7 +52,7 @@ int lease_new(struct engine *e, struct resource *r, uint32_t ttl_ms, struct leas
         l->resource = resource_ref_known(r);
         l->renewal.kind = DEADLINE_RENEWAL;
         l->ttl_max_ms = ttl_ms;
-        token_draw(e, l->value);
+        token_draw(e, &l->value);
         *ret_lease = l;
         return 0;
 }

@@ -64,10 +64,10 @@ int lock_new(struct engine *e, struct session *s, struct lease *lease, struct lo
         l->end.kind = DEADLINE_LOCK;
         l->hold_end_ns = UINT64_MAX;
         if (lease->state == LEASE_KEPT) {
-                token_draw(e, l->value);
+                token_draw(e, &l->value);
                 lease_unlist(e, lease);
         } else {
-                memcpy(l->value, lease->value, sizeof(l->value));
+                l->value = lease->value;
         }
         *ret_lock = l;
         return 0;

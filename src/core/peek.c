@@ -40,7 +40,7 @@ int peek_begin(struct engine *e, struct call *c, struct text key)
         p->to_send = e->nodes_linked;
         p->sent_ns = e->now_ns;
         if (p->resource->lease)
-                memcpy(p->value, p->resource->lease->value, sizeof(p->value));
+                token_print(&p->resource->lease->value, p->value);
         for (node = 0; node < e->options.nodes_n; ++node)
                 p->seen[node].vote = p->to_send & UINT32_C(1) << node ? VOTE_TIMEOUT : VOTE_DOWN;
         TAILQ_INSERT_TAIL(&e->peeks, p, entry);

@@ -239,8 +239,9 @@ bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
                         if (ttl_ms > l->ttl_max_ms)
                                 l->ttl_max_ms = ttl_ms;
                 }
+                token_print(&l->value, e->values[i]);
                 e->items[i] = (struct command_item){ .key = resource_key(l->resource),
-                                                     .value = l->value,
+                                                     .value = e->values[i],
                                                      .ttl_ms = ttl_ms,
                                                      .fence = r->items[i].fence,
                                                      .heard = listen_is_open(l->resource, node) };

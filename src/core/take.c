@@ -40,7 +40,7 @@ static void item_from_lock(struct reply_item *item, enum lock_outcome outcome, c
         item->outcome = outcome;
         item->valid_until_ns = l->valid_until_ns;
         item->fence = l->fence;
-        memcpy(item->value, l->value, sizeof(item->value));
+        token_print(&l->value, item->value);
 }
 
 void take_begin(struct engine *e, struct call *c)

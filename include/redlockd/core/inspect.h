@@ -73,7 +73,7 @@ bool inspect_next_session(const struct engine *e, uint64_t after, struct inspect
 
 struct inspect_lock {
         struct text key;
-        const char *value;
+        const char *value; /* good within the call only */
         uint64_t fence;
         uint64_t session;
         pid_t pid;

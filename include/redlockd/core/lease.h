@@ -5,6 +5,7 @@
  * locks of the host's sessions are passed from one to the next under it. See lease.c for its life.
  */
 #include "redlockd/core/state.h"
+#include "redlockd/core/token.h"
 
 enum lease_state {
         LEASE_TAKING,  /* a round asks the nodes for it */
@@ -46,7 +47,7 @@ struct lease {
         uint64_t fence;          /* a quorum of nodes stood at it while they had it */
         uint64_t fence_next;     /* what the next lock under it gets */
         uint64_t gone_ns;        /* leaving: when every node has forgotten it at the latest */
-        char value[TOKEN_TEXT_LEN + 1];
+        struct token value;
 };
 
 /* A new token for one try. 0 or -ENOMEM. */
@@ -81,6 +82,3 @@ void lease_settle(struct engine *e, struct lease *l);
 
 /* The end of the engine: frees a leaving lease whatever nodes may have it. */
 void lease_forget(struct engine *e, struct lease *l);
-
-/* 128 random bits in hex: nobody else can guess it, and no two are the same. */
-void token_draw(struct engine *e, char ret_value[TOKEN_TEXT_LEN + 1]);

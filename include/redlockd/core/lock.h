@@ -4,6 +4,7 @@
  * One session's lock on one key, under its host's lease on it. See lock.c for its life.
  */
 #include "redlockd/core/state.h"
+#include "redlockd/core/token.h"
 
 enum lock_state {
         LOCK_TAKING,  /* asked for */
@@ -41,7 +42,7 @@ struct lock {
         uint64_t valid_until_ns;
         uint64_t closed_until_ns; /* others here do not get the key before: so long its session was told that it has it
                                    */
-        char value[TOKEN_TEXT_LEN + 1]; /* the lease's, or one of its own where the lease was taken over */
+        struct token value;       /* the lease's, or one of its own where the lease was taken over */
 };
 
 /* 0 or -ENOMEM. The lease is new, or the host's and idle: then it is not idle any more. */

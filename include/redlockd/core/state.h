@@ -130,8 +130,9 @@ struct engine {
         struct call *popped_call; /* freed by the next step or pop: its reply is borrowed until then */
         struct lock *popped_lock;
         struct resource *popped_resource;
-        uint64_t search;                               /* number of the last search for a cycle */
-        struct command_item items[KEYS_PER_ROUND_MAX]; /* of the command popped last */
+        uint64_t search;                                     /* number of the last search for a cycle */
+        struct command_item items[KEYS_PER_ROUND_MAX];       /* of the command popped last */
+        char values[KEYS_PER_ROUND_MAX][TOKEN_TEXT_LEN + 1]; /* ... or of the notice */
 };
 
 /* Queues an effect; does nothing to one that is queued. */
