@@ -160,7 +160,7 @@ static void engine_on_deadline(struct engine *e, struct deadline *d)
                 lock_on_deadline(e, container_of(d, struct lock, end));
                 break;
         case DEADLINE_RENEWAL:
-                renew_on_deadline(e, container_of(d, struct lease, renewal));
+                renew_on_deadline(e, container_of(d, struct renewal, at));
                 break;
         case DEADLINE_TURN:
                 turn_on_deadline(e, container_of(d, struct contest, tenure.end)->resource);

@@ -99,18 +99,19 @@ void fence_set(struct lease *l, uint64_t number)
         assert(number >= l->fence);
         if (number == l->fence)
                 return;
-        l->fence = l->fence_next = number;
+        l->fence = number;
+        l->fences_given = 0;
         if (number > l->resource->fence_seen)
                 l->resource->fence_seen = number;
 }
 
 unsigned fence_left(const struct lease *l)
 {
-        return (unsigned)(l->fence + FENCE_STEP - l->fence_next);
+        return FENCE_STEP - l->fences_given;
 }
 
 uint64_t fence_hand_out(struct lease *l)
 {
         assert(fence_left(l) > 0);
-        return l->fence_next++;
+        return l->fence + l->fences_given++;
 }

@@ -44,13 +44,8 @@ int lease_new(struct engine *e, struct resource *r, uint32_t ttl_ms, struct leas
 
         if (!l)
                 return -ENOMEM;
-        if (heap_reserve(&e->deadlines) < 0) {
-                mem_free(l);
-                return -ENOMEM;
-        }
         l->state = LEASE_TAKING;
         l->resource = resource_ref_known(r);
-        l->renewal.kind = DEADLINE_RENEWAL;
         l->ttl_max_ms = ttl_ms;
         token_draw(e, &l->value);
         *ret_lease = l;
@@ -59,10 +54,8 @@ int lease_new(struct engine *e, struct resource *r, uint32_t ttl_ms, struct leas
 
 static void lease_free(struct engine *e, struct lease *l)
 {
-        assert(l->state == LEASE_LEAVING && l->refs == 0);
+        assert(l->state == LEASE_LEAVING && l->refs == 0 && !l->renewal);
         lease_unlist(e, l);
-        heap_clear(&e->deadlines, &l->renewal);
-        heap_release(&e->deadlines);
         resource_unref(e, l->resource);
         mem_free(l);
 }
@@ -132,9 +125,8 @@ void lease_leave(struct engine *e, struct lease *l)
                 listen_on_left(e, l->resource);
         }
         lease_unlist(e, l);
-        renew_unlist(e, l);
+        renew_end(e, l);
         lease_move(l, LEASE_LEAVING);
-        heap_clear(&e->deadlines, &l->renewal);
         l->gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
         release_lease(e, l);
         listen_review(e, l->resource);

@@ -13,6 +13,7 @@
  */
 #include "redlockd/core/renew.h"
 
+#include "redlockd/base/mem.h"
 #include "redlockd/core/call.h"
 #include "redlockd/core/fence.h"
 #include "redlockd/core/lease.h"
@@ -22,6 +23,46 @@
 #include "redlockd/core/round.h"
 
 #include <assert.h>
+#include <errno.h>
+
+int renew_reserve(struct engine *e, struct lease *l)
+{
+        struct renewal *n;
+
+        if (l->renewal)
+                return 0;
+        n = mem_zalloc(sizeof(*n));
+        if (!n)
+                return -ENOMEM;
+        if (heap_reserve(&e->deadlines) < 0) {
+                mem_free(n);
+                return -ENOMEM;
+        }
+        n->lease = l;
+        n->at.kind = DEADLINE_RENEWAL;
+        l->renewal = n;
+        return 0;
+}
+
+static void renew_unlist(struct engine *e, struct renewal *n)
+{
+        if (!n->due)
+                return;
+        TAILQ_REMOVE(&e->renew_due, n, entry);
+        n->due = n->busy = false;
+}
+
+void renew_end(struct engine *e, struct lease *l)
+{
+        struct renewal *n = l->renewal;
+
+        if (!n)
+                return;
+        renew_unlist(e, n);
+        heap_clear(&e->deadlines, &n->at);
+        heap_release(&e->deadlines);
+        l->renewal = mem_free(n);
+}
 
 static uint64_t percent_of_validity_ns(const struct engine *e, uint32_t ttl_ms, unsigned percent)
 {
@@ -80,71 +121,67 @@ static struct renew_want renew_wanted(const struct engine *e, const struct resou
         if (next)
                 want(&w, next->ttl_ms, r->lease->valid_until_ns,
                      percent_of_validity_ns(e, next->ttl_ms, LEASE_RENEW_PERCENT));
-        if (r->lease->verify)
+        if (r->lease->renewal && r->lease->renewal->verify)
                 want(&w, (uint32_t)validity_left_ms(r->lease->valid_until_ns, e->now_ns) + 1, e->now_ns, 0);
         return w;
 }
 
-static void renew_set_due(struct engine *e, struct lease *l)
+static void renew_set_due(struct engine *e, struct renewal *n)
 {
-        heap_clear(&e->deadlines, &l->renewal);
-        l->renewing = true;
-        TAILQ_INSERT_TAIL(&e->renew_due, l, in_renewal);
-        l->renew_due = true;
+        heap_clear(&e->deadlines, &n->at);
+        n->due = n->busy = true;
+        TAILQ_INSERT_TAIL(&e->renew_due, n, entry);
 }
 
 void renew_review(struct engine *e, struct resource *r)
 {
         struct renew_want w = renew_wanted(e, r);
+        struct renewal *n;
 
-        if (!r->lease || r->lease->renewing)
+        if (w.ttl_ms > 0 && renew_reserve(e, r->lease) < 0)
                 return;
-        if (r->lease->renewed_ns && w.at_ns < r->lease->renewed_ns + RENEW_PAUSE_MS * NS_PER_MS)
-                w.at_ns = r->lease->renewed_ns + RENEW_PAUSE_MS * NS_PER_MS;
+        n = r->lease ? r->lease->renewal : NULL;
+        if (!n || n->busy)
+                return;
+        if (n->begun_ns && w.at_ns < n->begun_ns + RENEW_PAUSE_MS * NS_PER_MS)
+                w.at_ns = n->begun_ns + RENEW_PAUSE_MS * NS_PER_MS;
         if (w.ttl_ms == 0)
-                heap_clear(&e->deadlines, &r->lease->renewal);
+                heap_clear(&e->deadlines, &n->at);
         else if (w.at_ns <= e->now_ns)
-                renew_set_due(e, r->lease);
+                renew_set_due(e, n);
         else
-                heap_set(&e->deadlines, &r->lease->renewal, w.at_ns);
+                heap_set(&e->deadlines, &n->at, w.at_ns);
 }
 
 void renew_verify(struct engine *e, struct lease *l)
 {
-        l->verify = true;
-        renew_review(e, l->resource);
-}
-
-void renew_on_deadline(struct engine *e, struct lease *l)
-{
-        renew_review(e, l->resource);
-}
-
-void renew_unlist(struct engine *e, struct lease *l)
-{
-        if (!l->renew_due)
+        if (renew_reserve(e, l) < 0)
                 return;
-        TAILQ_REMOVE(&e->renew_due, l, in_renewal);
-        l->renew_due = false;
-        l->renewing = false;
+        l->renewal->verify = true;
+        renew_review(e, l->resource);
+}
+
+void renew_on_deadline(struct engine *e, struct renewal *n)
+{
+        renew_review(e, n->lease->resource);
 }
 
 /* Takes up to KEYS_PER_ROUND_MAX of those that are still wanted. Returns how many. */
 static unsigned renew_gather(struct engine *e, struct lease **ret_leases, uint32_t *ret_ttls_ms)
 {
-        struct lease *l;
+        struct renewal *next;
         unsigned n = 0;
 
-        while (n < KEYS_PER_ROUND_MAX && (l = TAILQ_FIRST(&e->renew_due))) {
-                renew_unlist(e, l);
-                ret_ttls_ms[n] = renew_wanted(e, l->resource).ttl_ms;
+        while (n < KEYS_PER_ROUND_MAX && (next = TAILQ_FIRST(&e->renew_due))) {
+                renew_unlist(e, next);
+                ret_ttls_ms[n] = renew_wanted(e, next->lease->resource).ttl_ms;
                 if (ret_ttls_ms[n] == 0)
                         continue;
-                l->renewing = true;
-                l->verifying = l->verify;
-                l->verify = false;
-                l->renewed_ns = e->now_ns;
-                ret_leases[n++] = l;
+                next->busy = true;
+                next->verifying = next->verify;
+                next->verify = false;
+                next->begun_ns = e->now_ns;
+                ret_leases[n++] = next->lease;
         }
         return n;
 }
@@ -176,9 +213,9 @@ void renew_on_won(struct engine *e, struct lease *l, uint64_t started_ns, uint32
         struct lock *lock = l->resource->holder;
         uint64_t end_ns;
 
-        l->renewing = false;
         if (l->state != LEASE_KEPT)
                 return;
+        l->renewal->busy = false;
         fence_set(l, fence);
         lease_renew(e, l, started_ns, validity_end_ns(started_ns, ttl_ms, e->options.drift_factor));
         if (!lock || lock->state != LOCK_HELD || !lock->auto_extend) {
@@ -198,9 +235,9 @@ void renew_on_lost(struct engine *e, struct lease *l)
 {
         struct lock *lock = l->resource->holder;
 
-        l->renewing = false;
         if (l->state != LEASE_KEPT)
                 return;
+        l->renewal->busy = false;
         l->lost = true;
         if (lock && lock->state == LOCK_HELD && lock_is_watched(lock))
                 lock_lose(e, lock);
@@ -208,8 +245,12 @@ void renew_on_lost(struct engine *e, struct lease *l)
 
 void renew_on_failed(struct engine *e, struct lease *l)
 {
-        l->renewing = false;
-        l->verify |= l->verifying;
-        if (l->state == LEASE_KEPT && renew_wanted(e, l->resource).ttl_ms > 0)
-                heap_set(&e->deadlines, &l->renewal, e->now_ns + RENEW_RETRY_MS * NS_PER_MS);
+        struct renewal *n = l->renewal;
+
+        if (l->state != LEASE_KEPT)
+                return;
+        n->busy = false;
+        n->verify |= n->verifying;
+        if (renew_wanted(e, l->resource).ttl_ms > 0)
+                heap_set(&e->deadlines, &n->at, e->now_ns + RENEW_RETRY_MS * NS_PER_MS);
 }

@@ -290,7 +290,8 @@ static int take_new_locks(struct engine *e, struct call *c)
                 r = lease ? 0 : lease_new(e, claim->resource, c->ttl_ms, &lease);
                 if (r < 0)
                         return r;
-                r = lock_new(e, c->session, lease, &claim->lock);
+                r = c->auto_extend ? renew_reserve(e, lease) : 0;
+                r = r < 0 ? r : lock_new(e, c->session, lease, &claim->lock);
                 if (r < 0) {
                         if (lease->state == LEASE_TAKING)
                                 lease_leave(e, lease);

@@ -89,7 +89,7 @@ MUTANTS = {
     "fence-is-the-hosts-clock": ("take.c", "i < r->acquire_n ? r->items[i].fence_best : r->items[i].fence);", "r->items[i].fence);"),
     "fence-forgotten-by-nodes": ("../store/memory.c", "        if (entry && entry->fence > stored && entry->fence < FENCE_STORED_MAX)\n                stored = entry->fence;\n", ""),
     "fence-counts-by-one": ("../store/memory.c", "return stored + FENCE_STEP > proposal ? stored + FENCE_STEP : proposal;", "return stored + 1 > proposal ? stored + 1 : proposal;"),
-    "fence-handed-out-twice": ("fence.c", "return l->fence_next++;", "return l->fence_next;"),
+    "fence-handed-out-twice": ("fence.c", "return l->fence + l->fences_given++;", "return l->fence + l->fences_given;"),
     "planted-after-the-release": ("round.c", "        if (r->kind != COMMAND_RELEASE && r->decided)\n                return false;", "        if (r->kind != COMMAND_RELEASE && r->kind != COMMAND_PLANT && r->decided)\n                return false;"),
     "planted-not-released": ("heal.c", "                leases[i]->sent |= bit_of(node);\n", ""),
     "told-too-late": ("lock.c", "        return l->valid_until_ns - margin_ms * NS_PER_MS;", "        return l->valid_until_ns + margin_ms * NS_PER_MS;"),

@@ -11,42 +11,39 @@ enum lease_state {
         LEASE_TAKING,  /* a round asks the nodes for it */
         LEASE_KEPT,    /* the host's, valid until `valid_until_ns`; its resource points to it */
         LEASE_LEAVING, /* nobody's; nodes that may have it are asked to release it */
-};
+} __attribute__((packed));
 
 enum lease_list {
         LEASE_UNLISTED,
         LEASE_IDLE,  /* kept, but no lock is under it: passed on or released before the step is over */
         LEASE_DUE,   /* to be released at the end of this step */
         LEASE_LATER, /* ... at the next retry, or when its nodes come up */
-};
+} __attribute__((packed));
 
+/* Each lock that is held has one: 120 bytes, which is what fits into a block of 128 of malloc's. */
 struct lease {
         enum lease_state state;
-        unsigned refs; /* rounds that name it */
+        enum lease_list listed;
+        bool lost;             /* a quorum of nodes does not have it: it is never passed on */
+        uint16_t fences_given; /* how many locks have been under it: the next one's is `fence` + that */
+        uint32_t refs;         /* rounds that name it */
+        uint32_t ttl_max_ms;   /* the longest that was ever sent for it */
+        uint32_t sent;         /* mask of the nodes that may have it */
+        uint32_t adrift;       /* ... and may get it at any time: see release.c */
+        uint32_t releasing;    /* mask of the nodes that were asked to release it and owe an answer */
+        uint32_t counted;      /* masks of nodes, see heal.c: have had it all the time, */
+        uint32_t fresh;        /* have it, */
+        uint32_t planting;     /* were asked to plant it and owe an answer */
         struct resource *resource;
         TAILQ_ENTRY(lease) in_list;
-        enum lease_list listed;
-        struct deadline renewal;
-        TAILQ_ENTRY(lease) in_renewal;
-        bool renew_due;
-        bool renewing;       /* a renewal is due or under way */
-        bool verify;         /* the nodes are to be asked at once whether they have it */
-        bool verifying;      /* ... and have been */
-        bool lost;           /* a quorum of nodes does not have it: it is never passed on */
-        uint32_t ttl_max_ms; /* the longest that was ever sent for it */
-        uint32_t sent;       /* mask of the nodes that may have it */
-        uint32_t adrift;     /* ... and may get it at any time: see release.c */
-        uint32_t releasing;  /* mask of the nodes that were asked to release it and owe an answer */
-        uint32_t counted;    /* masks of nodes, see heal.c: have had it all the time, */
-        uint32_t fresh;      /* have it, */
-        uint32_t planting;   /* were asked to plant it and owe an answer */
-        uint64_t renewed_ns; /* when the last renewal was begun */
-        uint64_t won_ns;     /* when the round began that it was won with, */
+        struct renewal *renewal; /* kept, and it was to be renewed once; or NULL */
+        uint64_t won_ns;         /* when the round began that it was won with, */
         uint64_t won_until_ns;
-        uint64_t valid_until_ns; /* no later than that: clocks may have stepped, see clockwatch.c */
-        uint64_t fence;          /* a quorum of nodes stood at it while they had it */
-        uint64_t fence_next;     /* what the next lock under it gets */
-        uint64_t gone_ns;        /* leaving: when every node has forgotten it at the latest */
+        union {
+                uint64_t valid_until_ns; /* kept: no later than that; clocks may have stepped, see clockwatch.c */
+                uint64_t gone_ns;        /* leaving: when every node has forgotten it at the latest */
+        };
+        uint64_t fence; /* a quorum of nodes stood at it while they had it */
         struct token value;
 };
 

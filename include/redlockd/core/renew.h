@@ -6,6 +6,7 @@
  */
 #include "redlockd/core/state.h"
 
+struct lease;
 struct resource;
 
 /*
@@ -20,6 +21,28 @@ struct resource;
 /* The least time between two renewals of one lease: for short ttls a part of them is less than the way to the nodes. */
 #define RENEW_PAUSE_MS 5
 
+/* What a lease has besides from the moment when it is to be renewed, or asked for, until it is not kept any more. */
+struct renewal {
+        struct lease *lease;
+        struct deadline at;
+        TAILQ_ENTRY(renewal) entry; /* due */
+        bool due;                   /* in this step */
+        bool busy;                  /* due or under way */
+        bool verify;                /* the nodes are to be asked at once whether they have it */
+        bool verifying;             /* ... and have been */
+        uint64_t begun_ns;          /* the last one */
+};
+
+/*
+ * A kept or coming lease will be renewed, if that is wanted. 0 or -ENOMEM. A lock that is to be renewed reserves it
+ * before it is asked for. Where others want it renewed and there is no memory it is not: those who wait will have to
+ * ask the nodes, and a lock that some nodes have forgotten is its session's until its old end.
+ */
+int renew_reserve(struct engine *e, struct lease *l);
+
+/* It is not kept any more. */
+void renew_end(struct engine *e, struct lease *l);
+
 /* Whether a lock of this ttl may be granted under it as it is. */
 bool renew_is_fresh(const struct engine *e, const struct lease *l, uint32_t ttl_ms);
 
@@ -29,10 +52,7 @@ void renew_review(struct engine *e, struct resource *r);
 /* A node that had the lease may not have it any more: the nodes are asked now, whoever wants it renewed. */
 void renew_verify(struct engine *e, struct lease *l);
 
-void renew_on_deadline(struct engine *e, struct lease *l);
-
-/* Not due any more. */
-void renew_unlist(struct engine *e, struct lease *l);
+void renew_on_deadline(struct engine *e, struct renewal *n);
 
 /* Sends what is due. */
 void renew_flush(struct engine *e);

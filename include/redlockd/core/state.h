@@ -28,8 +28,8 @@ enum deadline_kind {
         DEADLINE_CALL,
         DEADLINE_ROUND,
         DEADLINE_LOCK,
-        DEADLINE_RENEWAL, /* of a lease */
-        DEADLINE_TURN,    /* of a contest */
+        DEADLINE_RENEWAL,
+        DEADLINE_TURN, /* of a contest */
         DEADLINE_RELEASE,
         DEADLINE_DRAIN,
         DEADLINE_NODE,
@@ -103,7 +103,7 @@ struct engine {
         struct call_list ready; /* calls that may go on, once the event is handled */
 
         struct lease_queue leases_idle;
-        struct lease_queue renew_due;
+        TAILQ_HEAD(, renewal) renew_due;
         /* Leases that some node may still have though the host does not, see release.c. */
         struct lease_queue release_due;
         struct lease_queue release_later;
