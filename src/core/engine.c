@@ -33,7 +33,7 @@
 
 static void engine_deinit_maps(struct engine *e)
 {
-        struct map *maps[] = { &e->resources, &e->sessions, &e->rounds, &e->locks };
+        struct map *maps[] = { &e->resources, &e->sessions, &e->rounds, &e->memories };
         size_t i;
 
         for (i = 0; i < sizeof(maps) / sizeof(maps[0]); ++i)
@@ -62,7 +62,7 @@ int engine_new(struct engine **ret_engine, const struct engine_options *options)
         e->release_retry.kind = DEADLINE_RELEASE;
         e->drain_end.kind = DEADLINE_DRAIN;
         if (map_init(&e->resources) < 0 || map_init(&e->sessions) < 0 || map_init(&e->rounds) < 0 ||
-            map_init(&e->locks) < 0 || heap_reserve(&e->deadlines) < 0 || heap_reserve(&e->deadlines) < 0 ||
+            map_init(&e->memories) < 0 || heap_reserve(&e->deadlines) < 0 || heap_reserve(&e->deadlines) < 0 ||
             node_init_all(e) < 0) {
                 engine_deinit_maps(e);
                 e->deadlines.reserved = 0;
@@ -333,7 +333,8 @@ static bool engine_pop_from(struct engine *e, struct outgoing *out, struct effec
                 engine_pop_lock_notice(e, container_of(out, struct lock, lost_out), NOTICE_LOST, ret_effect);
                 return false;
         case OUTGOING_EXPIRING:
-                engine_pop_lock_notice(e, container_of(out, struct lock, expiring_out), NOTICE_EXPIRING, ret_effect);
+                engine_pop_lock_notice(e, container_of(out, struct lock_terms, expiring_out)->lock, NOTICE_EXPIRING,
+                                       ret_effect);
                 return false;
         case OUTGOING_STOPPING:
                 s = container_of(out, struct session, stopping_out);

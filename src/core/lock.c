@@ -45,13 +45,24 @@ static void lock_move(struct engine *e, struct lock *l, enum lock_state state)
         l->state = state;
 }
 
-int lock_new(struct engine *e, struct session *s, struct lease *lease, struct lock **ret_lock)
+static int lock_set_terms(struct lock *l)
+{
+        l->terms = mem_zalloc(sizeof(*l->terms));
+        if (!l->terms)
+                return -ENOMEM;
+        l->terms->lock = l;
+        l->terms->hold_end_ns = UINT64_MAX;
+        return 0;
+}
+
+int lock_new(struct engine *e, struct session *s, struct lease *lease, bool terms, struct lock **ret_lock)
 {
         struct lock *l = mem_zalloc(sizeof(*l));
 
         if (!l)
                 return -ENOMEM;
-        if (heap_reserve(&e->deadlines) < 0) {
+        if ((terms && lock_set_terms(l) < 0) || heap_reserve(&e->deadlines) < 0) {
+                mem_free(l->terms);
                 mem_free(l);
                 return -ENOMEM;
         }
@@ -62,7 +73,6 @@ int lock_new(struct engine *e, struct session *s, struct lease *lease, struct lo
         ++e->locks_n;
         l->lease = lease;
         l->end.kind = DEADLINE_LOCK;
-        l->hold_end_ns = UINT64_MAX;
         if (lease->state == LEASE_KEPT) {
                 token_draw(e, &l->value);
                 lease_unlist(e, lease);
@@ -76,11 +86,9 @@ int lock_new(struct engine *e, struct session *s, struct lease *lease, struct lo
 static void lock_free(struct engine *e, struct lock *l)
 {
         assert(l->state == LOCK_GONE && !l->lease);
-        outgoing_unlink(e, &l->lost_out);
-        outgoing_unlink(e, &l->expiring_out);
-        heap_clear(&e->deadlines, &l->end);
         heap_release(&e->deadlines);
         resource_unref(e, l->resource);
+        mem_free(l->terms);
         mem_free(l);
 }
 
@@ -93,13 +101,26 @@ struct lock *lock_find(const struct engine *e, const struct session *s, const st
 {
         struct map_link *link;
 
-        for (link = map_first(&e->locks, lock_hash(e, s, r)); link; link = map_next(link)) {
+        if (r->holder && r->holder->session == s)
+                return r->holder;
+        for (link = map_first(&e->memories, lock_hash(e, s, r)); link; link = map_next(link)) {
                 struct lock *l = container_of(link, struct lock, link);
 
                 if (l->session == s && l->resource == r)
                         return l;
         }
         return NULL;
+}
+
+/* Lapsed, and its key is open. */
+static bool lock_is_memory(const struct lock *l)
+{
+        return l->state == LOCK_LAPSED && !l->lease;
+}
+
+uint64_t lock_hold_end_ns(const struct lock *l)
+{
+        return l->terms ? l->terms->hold_end_ns : UINT64_MAX;
 }
 
 static uint64_t lock_lapse_ns(const struct lock *l)
@@ -121,14 +142,16 @@ static uint64_t lock_expiring_ns(const struct lock *l)
 
 static bool lock_should_be_renewed(const struct lock *l)
 {
-        return l->auto_extend && l->valid_until_ns < l->hold_end_ns;
+        return l->auto_extend && l->valid_until_ns < lock_hold_end_ns(l);
 }
 
 void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns)
 {
+        uint64_t hold_end_ns = lock_hold_end_ns(l);
+
         assert(l->state == LOCK_HELD && valid_until_ns <= l->lease->valid_until_ns);
         l->ttl_ms = ttl_ms;
-        l->valid_until_ns = valid_until_ns < l->hold_end_ns ? valid_until_ns : l->hold_end_ns;
+        l->valid_until_ns = valid_until_ns < hold_end_ns ? valid_until_ns : hold_end_ns;
         l->closed_until_ns = l->valid_until_ns;
         l->expiring = lock_should_be_renewed(l) && e->now_ns >= lock_expiring_ns(l);
         if (lock_should_be_renewed(l) && !l->expiring)
@@ -149,7 +172,6 @@ void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t vali
         --l->session->taking_n;
         l->since_ns = e->now_ns;
         l->resource->holder = l;
-        map_link(&e->locks, &l->link, lock_hash(e, l->session, l->resource));
         session_link_held(l->session, l);
         ++e->held_n;
         lock_extend(e, l, ttl_ms, valid_until_ns);
@@ -168,6 +190,13 @@ static void lock_search_again(struct engine *e, const struct lock *l)
                         call_wake(e, claim->call);
 }
 
+/* From now on it is a memory: no deadline is ahead of it, and its link takes that place. */
+static void lock_remember(struct engine *e, struct lock *l)
+{
+        assert(l->session && !deadline_armed(&l->end));
+        map_link(&e->memories, &l->link, lock_hash(e, l->session, l->resource));
+}
+
 /* The key is open to the others of this host, and the lease with it. */
 static void lock_open(struct engine *e, struct lock *l)
 {
@@ -176,6 +205,8 @@ static void lock_open(struct engine *e, struct lock *l)
         l->lease = NULL;
         if (!lease)
                 return;
+        if (l->state == LOCK_LAPSED)
+                lock_remember(e, l);
         if (lease->state == LEASE_KEPT)
                 lease_set_idle(e, lease);
         else
@@ -187,14 +218,13 @@ static void lock_open(struct engine *e, struct lock *l)
         lock_search_again(e, l);
 }
 
-static void lock_tell(struct engine *e, struct lock *l, enum notice_kind notice, struct outgoing *out,
-                      enum outgoing_kind kind)
+static void lock_tell_expiring(struct engine *e, struct lock *l)
 {
-        if (!(l->session->events & notice) || out->linked)
+        if (!(l->session->events & NOTICE_EXPIRING) || l->terms->expiring_out.linked)
                 return;
         lock_ref(l);
         l->told_session = l->session->id;
-        outgoing_link(e, out, kind);
+        outgoing_link(e, &l->terms->expiring_out, OUTGOING_EXPIRING);
 }
 
 static void lock_lapse(struct engine *e, struct lock *l, enum lost_reason reason)
@@ -209,6 +239,7 @@ static void lock_lapse(struct engine *e, struct lock *l, enum lost_reason reason
         lock_ref(l);
         l->told_session = l->session->id;
         l->lost_wanted = l->session->events & NOTICE_LOST;
+        l->lost_out = (struct outgoing){ .linked = false };
         outgoing_link(e, &l->lost_out, OUTGOING_LOST);
         session_link_lapsed(e, l->session, l);
 }
@@ -216,7 +247,7 @@ static void lock_lapse(struct engine *e, struct lock *l, enum lost_reason reason
 /* Its validity is nearly over, and nothing has come in between. */
 static enum lost_reason lock_lapse_reason(const struct lock *l)
 {
-        if (l->valid_until_ns == l->hold_end_ns)
+        if (l->valid_until_ns == lock_hold_end_ns(l))
                 return LOST_MAX_HOLD;
         return l->auto_extend ? LOST_NO_QUORUM : LOST_EXPIRED;
 }
@@ -228,8 +259,10 @@ bool lock_is_watched(const struct lock *l)
 
 void lock_lose(struct engine *e, struct lock *l)
 {
+        uint64_t closed_until_ns = l->closed_until_ns;
+
         lock_lapse(e, l, LOST_NO_QUORUM);
-        heap_set(&e->deadlines, &l->end, l->closed_until_ns);
+        heap_set(&e->deadlines, &l->end, closed_until_ns);
 }
 
 void lock_renew(struct engine *e, struct lock *l, uint64_t valid_until_ns)
@@ -253,10 +286,10 @@ void lock_shorten(struct engine *e, struct lock *l)
 
 void lock_end(struct engine *e, struct lock *l)
 {
-        uint64_t end_ns = e->now_ns + l->delay_ms * NS_PER_MS;
+        uint64_t delay_ms = l->terms ? l->terms->delay_ms : 0, end_ns = e->now_ns + delay_ms * NS_PER_MS;
 
         lock_silence(e, l);
-        if (l->delay_ms == 0 || !l->lease) {
+        if (delay_ms == 0 || !l->lease) {
                 lock_leave(e, l);
                 return;
         }
@@ -267,7 +300,6 @@ void lock_end(struct engine *e, struct lock *l)
                 session_unlink_lapsed(l->session, l);
         }
         lock_move(e, l, LOCK_DELAYED);
-        map_unlink(&e->locks, &l->link);
         l->session = NULL;
         heap_set(&e->deadlines, &l->end, end_ns < l->valid_until_ns ? end_ns : l->valid_until_ns);
 }
@@ -281,33 +313,37 @@ void lock_break(struct engine *e, struct lock *l)
 
 void lock_silence(struct engine *e, struct lock *l)
 {
-        struct outgoing *outs[] = { &l->lost_out, &l->expiring_out };
-        unsigned i, told = 0;
+        struct outgoing *outs[] = { l->state == LOCK_LAPSED ? &l->lost_out : NULL,
+                                    l->terms ? &l->terms->expiring_out : NULL };
+        unsigned i;
 
         for (i = 0; i < 2; ++i) {
-                told += outs[i]->linked;
+                if (!outs[i] || !outs[i]->linked)
+                        continue;
                 outgoing_unlink(e, outs[i]);
-        }
-        while (told-- > 0)
                 lock_unref(e, l);
+        }
 }
 
 void lock_on_deadline(struct engine *e, struct lock *l)
 {
+        uint64_t closed_until_ns;
+
         if (l->state == LOCK_DELAYED) {
                 lock_leave(e, l);
                 return;
         }
         if (l->state == LOCK_HELD && lock_should_be_renewed(l) && !l->expiring && e->now_ns < lock_lapse_ns(l)) {
                 l->expiring = true;
-                lock_tell(e, l, NOTICE_EXPIRING, &l->expiring_out, OUTGOING_EXPIRING);
+                lock_tell_expiring(e, l);
                 heap_set(&e->deadlines, &l->end, lock_lapse_ns(l));
                 return;
         }
         if (l->state == LOCK_HELD) {
+                closed_until_ns = l->closed_until_ns;
                 lock_lapse(e, l, lock_lapse_reason(l));
-                if (e->now_ns < l->closed_until_ns) {
-                        heap_set(&e->deadlines, &l->end, l->closed_until_ns);
+                if (e->now_ns < closed_until_ns) {
+                        heap_set(&e->deadlines, &l->end, closed_until_ns);
                         return;
                 }
         }
@@ -319,8 +355,11 @@ void lock_leave(struct engine *e, struct lock *l)
         enum lock_state was = l->state;
 
         lock_ref(l);
+        if (lock_is_memory(l))
+                map_unlink(&e->memories, &l->link);
+        else
+                heap_clear(&e->deadlines, &l->end);
         lock_move(e, l, LOCK_GONE);
-        heap_clear(&e->deadlines, &l->end);
         if (was == LOCK_TAKING) {
                 --l->session->taking_n;
         } else if (was == LOCK_HELD) {
@@ -330,8 +369,6 @@ void lock_leave(struct engine *e, struct lock *l)
         } else if (was == LOCK_LAPSED) {
                 session_unlink_lapsed(l->session, l);
         }
-        if (was == LOCK_HELD || was == LOCK_LAPSED)
-                map_unlink(&e->locks, &l->link);
         l->session = NULL;
         lock_open(e, l);
         lock_unref(e, l);

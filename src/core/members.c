@@ -19,8 +19,8 @@
 #include "redlockd/core/members.h"
 
 #include "redlockd/core/lease.h"
-#include "redlockd/core/lock.h"
 #include "redlockd/core/node.h"
+#include "redlockd/core/resource.h"
 #include "redlockd/core/round.h"
 
 #include <assert.h>
@@ -37,8 +37,8 @@ static void members_forget(struct engine *e, uint32_t bits)
         for (link = map_any(&e->rounds); link; link = map_after(&e->rounds, link))
                 container_of(link, struct round, link)->distrusted |= bits;
 
-        for (link = map_any(&e->locks); link; link = map_after(&e->locks, link)) {
-                l = container_of(link, struct lock, link)->lease;
+        for (link = map_any(&e->resources); link; link = map_after(&e->resources, link)) {
+                l = container_of(link, struct resource, link)->lease;
                 if (!l)
                         continue;
                 l->counted &= ~bits;

@@ -114,7 +114,7 @@ static struct renew_want renew_wanted(const struct engine *e, const struct resou
         if (!r->lease || r->lease->lost || !r->holder)
                 return w;
         l = r->holder;
-        if (l->state == LOCK_HELD && l->auto_extend && l->valid_until_ns < l->hold_end_ns)
+        if (l->state == LOCK_HELD && l->auto_extend && l->valid_until_ns < lock_hold_end_ns(l))
                 want(&w, l->ttl_ms, l->valid_until_ns,
                      percent_of_validity_ns(e, l->ttl_ms, 100) - l->ttl_ms * NS_PER_MS / 3);
         next = renew_next_call(r);

@@ -270,6 +270,11 @@ static struct lease *take_over_lease(struct engine *e, const struct call *c, str
         return l;
 }
 
+static bool take_has_terms(const struct call *c)
+{
+        return c->auto_extend || c->max_hold_ms || c->lock_delay_ms;
+}
+
 /* What the try is to take: a lock for each key that is not held, under a lease that is new or taken over. */
 static int take_new_locks(struct engine *e, struct call *c)
 {
@@ -291,7 +296,7 @@ static int take_new_locks(struct engine *e, struct call *c)
                 if (r < 0)
                         return r;
                 r = c->auto_extend ? renew_reserve(e, lease) : 0;
-                r = r < 0 ? r : lock_new(e, c->session, lease, &claim->lock);
+                r = r < 0 ? r : lock_new(e, c->session, lease, take_has_terms(c), &claim->lock);
                 if (r < 0) {
                         if (lease->state == LEASE_TAKING)
                                 lease_leave(e, lease);
@@ -404,8 +409,10 @@ static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t 
                 else
                         outcome = OUTCOME_ACQUIRED;
                 l->auto_extend = c->auto_extend;
-                l->hold_end_ns = c->max_hold_ms ? e->now_ns + c->max_hold_ms * NS_PER_MS : UINT64_MAX;
-                l->delay_ms = c->lock_delay_ms;
+                if (l->terms && c->max_hold_ms)
+                        l->terms->hold_end_ns = e->now_ns + c->max_hold_ms * NS_PER_MS;
+                if (l->terms)
+                        l->terms->delay_ms = c->lock_delay_ms;
                 l->fence = fence_hand_out(l->lease);
                 lock_grant(e, l, c->ttl_ms, valid_until_ns);
                 ++e->counters.granted;

@@ -12,47 +12,66 @@ enum lock_state {
         LOCK_LAPSED,  /* still known to its session, not valid any more */
         LOCK_DELAYED, /* its session is gone; its key stays taken for a while */
         LOCK_GONE,
-};
+} __attribute__((packed));
 
 /* A lock lapses this much before its validity ends, so that its `lost` is written in time: 1 % of its ttl, 1..5 ms. */
 #define LOCK_LAPSE_MARGIN_MIN_MS 1
 #define LOCK_LAPSE_MARGIN_MAX_MS 5
 
+/* What only a lock has that is asked for with autoExtend, maxHold or lockDelay. */
+struct lock_terms {
+        struct lock *lock;
+        uint64_t hold_end_ns; /* it is not extended beyond; UINT64_MAX: no end */
+        uint64_t delay_ms;    /* of the key when its session ends */
+        struct outgoing expiring_out;
+};
+
+/* 136 bytes, which is what fits into a block of 144 of malloc's. */
 struct lock {
         enum lock_state state;
-        unsigned refs; /* claims that name it, and a notice that waits to be popped */
+        bool lost_wanted; /* told_session wants to be told; who carries out effects is in any case */
+        bool auto_extend;
+        bool expiring; /* less than a third of its ttl is left, and that was told */
+        uint32_t refs; /* claims that name it, and a notice that waits to be popped */
+        uint32_t ttl_ms;
+        enum lost_reason lost; /* lapsed */
         struct resource *resource;
         struct session *session;      /* NULL: gone */
         struct lease *lease;          /* NULL: its validity has ended, or it is gone */
-        struct map_link link;         /* held, lapsed */
+        struct lock_terms *terms;     /* owned; or NULL */
         TAILQ_ENTRY(lock) in_session; /* held, lapsed */
-        struct deadline end;
-        struct outgoing lost_out;
-        struct outgoing expiring_out;
+        union {
+                struct deadline end;  /* while it has its lease */
+                struct map_link link; /* lapsed, and without it: a memory */
+        };
+        union {
+                struct { /* until it lapses */
+                        uint64_t fence;
+                        uint64_t since_ns;
+                        uint64_t closed_until_ns; /* others here do not get the key before: so long its session was told
+                                                     that it has it */
+                };
+                struct outgoing lost_out; /* from then on */
+        };
         uint64_t told_session; /* who is to be told */
-        bool lost_wanted;      /* ... if it wants to be; who carries out effects is told in any case */
-        bool auto_extend;
-        bool expiring;         /* less than a third of its ttl is left, and that was told */
-        uint64_t hold_end_ns;  /* it is not extended beyond; UINT64_MAX: no end */
-        uint64_t delay_ms;     /* of the key when its session ends */
-        enum lost_reason lost; /* lapsed */
-        uint32_t ttl_ms;
-        uint64_t fence;
-        uint64_t since_ns;
         uint64_t valid_until_ns;
-        uint64_t closed_until_ns; /* others here do not get the key before: so long its session was told that it has it
-                                   */
-        struct token value;       /* the lease's, or one of its own where the lease was taken over */
+        struct token value; /* the lease's, or one of its own where the lease was taken over */
 };
 
-/* 0 or -ENOMEM. The lease is new, or the host's and idle: then it is not idle any more. */
-int lock_new(struct engine *e, struct session *s, struct lease *lease, struct lock **ret_lock);
+/*
+ * 0 or -ENOMEM. The lease is new, or the host's and idle: then it is not idle any more. `terms`: it has some, and they
+ * are none until they are set.
+ */
+int lock_new(struct engine *e, struct session *s, struct lease *lease, bool terms, struct lock **ret_lock);
 
 /* The session's lock on a key, held or lapsed; or NULL. */
 struct lock *lock_find(const struct engine *e, const struct session *s, const struct resource *r);
 
 /* TAKING -> HELD: into its session's map, in the place of a lapsed one. Its lease is kept. */
 void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns);
+
+/* UINT64_MAX: it may be extended for ever. */
+uint64_t lock_hold_end_ns(const struct lock *l);
 
 /* HELD: a new end, or its hold's. */
 void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t valid_until_ns);

@@ -41,7 +41,7 @@ enum outgoing_kind {
         OUTGOING_PEEK,      /* struct peek: likewise */
         OUTGOING_CALL,      /* struct call: its reply */
         OUTGOING_LOST,      /* struct lock: a notice */
-        OUTGOING_EXPIRING,  /* struct lock: a notice */
+        OUTGOING_EXPIRING,  /* struct lock_terms: a notice */
         OUTGOING_STOPPING,  /* struct session: a notice */
         OUTGOING_NODES,     /* struct session: a notice for each node of `node_notices` */
         OUTGOING_CLOSE,     /* struct session */
@@ -97,7 +97,7 @@ struct engine {
         struct session_list sessions_in_order;
         struct map rounds; /* by id */
         struct peek_list peeks;
-        struct map locks; /* held and lapsed ones, by session and resource */
+        struct map memories; /* of locks that have lapsed, by session and resource */
         struct heap deadlines;
         TAILQ_HEAD(, outgoing) outbox;
         struct call_list ready; /* calls that may go on, once the event is handled */
