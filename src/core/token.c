@@ -3,6 +3,7 @@
  */
 #include "redlockd/core/token.h"
 
+#include "redlockd/base/hex.h"
 #include "redlockd/core/state.h"
 
 void token_draw(const struct engine *e, struct token *ret_token)
@@ -12,12 +13,5 @@ void token_draw(const struct engine *e, struct token *ret_token)
 
 void token_print(const struct token *t, char ret_text[TOKEN_TEXT_LEN + 1])
 {
-        static const char digits[] = "0123456789abcdef";
-        size_t i;
-
-        for (i = 0; i < sizeof(t->bytes); ++i) {
-                ret_text[2 * i] = digits[t->bytes[i] >> 4];
-                ret_text[2 * i + 1] = digits[t->bytes[i] & 15];
-        }
-        ret_text[TOKEN_TEXT_LEN] = '\0';
+        hex_print(t->bytes, sizeof(t->bytes), ret_text);
 }

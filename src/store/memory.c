@@ -5,6 +5,7 @@
  */
 #include "redlockd/store/memory.h"
 
+#include "redlockd/base/hex.h"
 #include "redlockd/base/map.h"
 #include "redlockd/base/mem.h"
 
@@ -13,12 +14,15 @@
 
 #define MEMORY_SWEEP_MIN 64
 
+#define VALUE_LEN (TOKEN_TEXT_LEN / 2)
+
+/* There is one for each lock: two of its numbers share a word, which with the digits packed saves 32 of 112 bytes. */
 struct entry {
         struct map_link link;
-        uint64_t expires_ms; /* 0: deleted */
+        uint64_t expires_ms : 44; /* until the year 2527; 0: deleted */
+        uint64_t key_len : 20;
         uint64_t fence;
-        char value[TOKEN_TEXT_LEN + 1];
-        size_t key_len;
+        unsigned char value[VALUE_LEN]; /* of its text's digits */
         char key[];
 };
 
@@ -28,6 +32,7 @@ struct memory {
         size_t sweep_at;
         uint64_t swept_fence;                /* no key that was dropped had a higher one */
         uint64_t fences[KEYS_PER_ROUND_MAX]; /* of the last answer */
+        char value[TOKEN_TEXT_LEN + 1];      /* that was looked at last */
 };
 
 int memory_new(struct memory **ret_memory)
@@ -120,27 +125,33 @@ static void memory_sweep(struct memory *m, uint64_t now_ms, uint64_t floor)
         m->sweep_at = 2 * m->entries.n + MEMORY_SWEEP_MIN;
 }
 
-/* Puts a key that does not exist. NULL: no memory. */
+/* Puts a key that does not exist; its value is a token. NULL: no memory. */
 static struct entry *memory_put(struct memory *m, const struct command_item *item, uint64_t expires_ms)
 {
         struct entry *entry = memory_entry(m, item->key);
+        unsigned char value[VALUE_LEN];
+        bool token = hex_read(item->value, value, sizeof(value));
 
+        assert(token);
         if (!entry) {
-                entry = mem_zalloc(sizeof(*entry) + item->key.len);
+                entry = mem_zalloc(offsetof(struct entry, key) + item->key.len);
                 if (!entry)
                         return NULL;
+                assert(item->key.len < 1 << 20);
                 entry->key_len = item->key.len;
                 memcpy(entry->key, item->key.data, item->key.len);
                 map_link(&m->entries, &entry->link, hash_text(&m->seed, item->key));
         }
         entry->expires_ms = expires_ms;
-        memcpy(entry->value, item->value, TOKEN_TEXT_LEN);
+        memcpy(entry->value, value, sizeof(value));
         return entry;
 }
 
 static bool entry_is(const struct entry *entry, const struct command_item *item)
 {
-        return entry && strcmp(entry->value, item->value) == 0;
+        unsigned char value[VALUE_LEN];
+
+        return entry && hex_read(item->value, value, sizeof(value)) && memcmp(entry->value, value, sizeof(value)) == 0;
 }
 
 static void entry_raise(struct entry *entry, const struct command_item *item, uint64_t expires_ms)
@@ -258,7 +269,7 @@ static void memory_peek(struct memory *m, const struct command *command, uint64_
         answer->verdict = ANSWER_GRANTED;
         if (!entry)
                 return;
-        answer->peek = strcmp(entry->value, command->items[0].value) == 0 ? PEEK_OURS : PEEK_OTHER;
+        answer->peek = entry_is(entry, &command->items[0]) ? PEEK_OURS : PEEK_OTHER;
         answer->number = entry->expires_ms - now_ms;
 }
 
@@ -299,9 +310,12 @@ size_t memory_keys(const struct memory *m, uint64_t now_ms)
         return n;
 }
 
-const char *memory_get(const struct memory *m, struct text key, uint64_t now_ms)
+const char *memory_get(struct memory *m, struct text key, uint64_t now_ms)
 {
         struct entry *entry = memory_find(m, key, now_ms);
 
-        return entry ? entry->value : NULL;
+        if (!entry)
+                return NULL;
+        hex_print(entry->value, sizeof(entry->value), m->value);
+        return m->value;
 }

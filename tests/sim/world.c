@@ -1017,7 +1017,7 @@ void world_step_clock(struct world *w, unsigned node, int64_t ms)
 
 void world_plant(struct world *w, unsigned node, const char *key, uint32_t ttl_ms)
 {
-        struct command_item item = { .key = text_of(key), .value = "somebody-else-holds-this-key-now" };
+        struct command_item item = { .key = text_of(key), .value = "0e15e0e15e0e15e0e15e0e15e0e15e0e" };
         struct command command = {
                 .kind = COMMAND_TAKE, .ttl_ms = ttl_ms, .items = &item, .items_n = 1, .acquire_n = 1
         };

@@ -25,4 +25,4 @@ void memory_flush(struct memory *m);
 size_t memory_keys(const struct memory *m, uint64_t now_ms);
 
 /* The value of a key, or NULL; borrowed until the next call. */
-const char *memory_get(const struct memory *m, struct text key, uint64_t now_ms);
+const char *memory_get(struct memory *m, struct text key, uint64_t now_ms);
