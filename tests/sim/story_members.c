@@ -325,6 +325,29 @@ static void what_is_adrift_is_undone_where_its_node_comes_again(void)
         story_end(w);
 }
 
+/* ... also for a key that stays taken after its session, and is passed on later. */
+static void a_number_that_is_given_anew_is_a_new_node_for_a_key_that_waits_out_its_delay(void)
+{
+        struct world *w = story_world(&(struct world_options){ .nodes_n = 4 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+
+        story_add(w, a, "k", (struct ask){ .delay_ms_at_end = 50 });
+        story_run(w, 5);
+        story_add(w, b, "k", (struct ask){ .tries = -1, .delay_ms = 3000 });
+        world_end(w, a);
+        world_members(w, 1, 0x7);
+        world_cut(w, 1, 4);
+        world_lose(w, 4);
+        world_members(w, 1, 0xf);
+        world_join(w, 1, 4);
+        story_run(w, 40);
+        story_skip(w);
+        story_run(w, 10);
+        story_expect(w, "55.000  B < k#2 acquired 9843\n");
+        story_check(w, nodes_of(w, "k") == 0x7);
+        story_end(w);
+}
+
 STORY_MAIN("members", STORY(a_node_that_comes_votes_in_the_rounds_that_begin_then),
            STORY(a_round_under_way_keeps_the_ballot_that_it_began_with),
            STORY(the_vote_of_a_node_that_left_meanwhile_still_counts_in_an_old_round),
@@ -333,5 +356,6 @@ STORY_MAIN("members", STORY(a_node_that_comes_votes_in_the_rounds_that_begin_the
            STORY(hosts_with_the_old_and_the_new_members_exclude_each_other),
            STORY(without_a_node_that_is_down_for_good_there_may_be_a_quorum_again),
            STORY(nobody_is_told_of_a_node_that_has_left), STORY(a_number_that_is_given_anew_is_a_new_node),
+           STORY(a_number_that_is_given_anew_is_a_new_node_for_a_key_that_waits_out_its_delay),
            STORY(what_is_adrift_on_a_node_that_has_left_is_forgotten),
            STORY(what_is_adrift_is_undone_where_its_node_comes_again))
