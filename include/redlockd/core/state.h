@@ -10,6 +10,9 @@
  * A call is a request on its way from admission to its reply. A claim is one key of a call. A resource is one key of
  * this host. A lease is one token under one key, from before the first node is asked until the last node has forgotten
  * it. A lock is what one session has under a lease. A round is one command to N nodes and their votes on it.
+ *
+ * A lock that is held is a resource, a lease and a lock, and there may be a million of them: what only some need is in
+ * blocks beside these, a resource's contest, a lease's renewal, a lock's terms.
  */
 #include "redlockd/base/heap.h"
 #include "redlockd/base/histogram.h"
