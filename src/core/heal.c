@@ -126,9 +126,10 @@ void heal_on_planted(struct engine *e, struct round *r, unsigned node, bool done
         for (i = 0; i < r->items_n; ++i) {
                 struct lease *l = r->items[i].lease;
 
+                if (l->state != LEASE_KEPT)
+                        continue;
                 l->planting &= ~bit_of(node);
-                if (!done || taken & UINT64_C(1) << i || l->state != LEASE_KEPT || r->distrusted & bit_of(node) ||
-                    l->counted & bit_of(node))
+                if (!done || taken & UINT64_C(1) << i || r->distrusted & bit_of(node) || l->counted & bit_of(node))
                         continue;
                 e->counters.plants += !(l->fresh & bit_of(node));
                 l->fresh |= bit_of(node);

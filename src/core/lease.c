@@ -127,6 +127,7 @@ void lease_leave(struct engine *e, struct lease *l)
         lease_unlist(e, l);
         renew_end(e, l);
         lease_move(l, LEASE_LEAVING);
+        l->releasing = 0;
         l->gone_ns = validity_gone_ns(e->now_ns, l->ttl_max_ms, e->options.drift_factor);
         release_lease(e, l);
         listen_review(e, l->resource);

@@ -44,7 +44,7 @@ static void members_forget(struct engine *e, uint32_t bits)
                 l->counted &= ~bits;
                 l->fresh &= ~bits;
                 l->planting &= ~bits;
-                l->sent &= ~(bits & ~l->releasing & ~l->adrift);
+                l->sent &= ~(bits & ~l->adrift);
         }
 }
 

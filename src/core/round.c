@@ -231,6 +231,7 @@ bool round_pop(struct engine *e, struct round *r, struct command *ret_command)
                 uint32_t ttl_ms = r->items[i].ttl_ms ? r->items[i].ttl_ms : r->ttl_ms;
 
                 if (r->kind == COMMAND_RELEASE) {
+                        assert(l->state == LEASE_LEAVING);
                         l->releasing |= bit_of(node);
                 } else {
                         /* A renewal plants nothing. */

@@ -24,16 +24,18 @@ enum lease_list {
 struct lease {
         enum lease_state state;
         enum lease_list listed;
-        bool lost;             /* a quorum of nodes does not have it: it is never passed on */
-        uint16_t fences_given; /* how many locks have been under it: the next one's is `fence` + that */
-        uint32_t refs;         /* rounds that name it */
-        uint32_t ttl_max_ms;   /* the longest that was ever sent for it */
-        uint32_t sent;         /* mask of the nodes that may have it */
-        uint32_t adrift;       /* ... and may get it at any time: see release.c */
-        uint32_t releasing;    /* mask of the nodes that were asked to release it and owe an answer */
-        uint32_t counted;      /* masks of nodes, see heal.c: have had it all the time, */
-        uint32_t fresh;        /* have it, */
-        uint32_t planting;     /* were asked to plant it and owe an answer */
+        bool lost;                  /* a quorum of nodes does not have it: it is never passed on */
+        uint16_t fences_given;      /* how many locks have been under it: the next one's is `fence` + that */
+        uint32_t refs;              /* rounds that name it */
+        uint32_t ttl_max_ms;        /* the longest that was ever sent for it */
+        uint32_t sent;              /* mask of the nodes that may have it */
+        uint32_t adrift;            /* ... and may get it at any time: see release.c */
+        uint32_t counted;           /* masks of nodes, see heal.c: have had it all the time, */
+        uint32_t fresh;             /* have it */
+        union {                     /* masks of the nodes that owe an answer: */
+                uint32_t planting;  /* kept: they were asked to plant it */
+                uint32_t releasing; /* leaving: to release it */
+        };
         struct resource *resource;
         TAILQ_ENTRY(lease) in_list;
         struct renewal *renewal; /* kept, and it was to be renewed once; or NULL */
