@@ -19,6 +19,7 @@
 #include "redlockd/core/renew.h"
 #include "redlockd/core/round.h"
 #include "redlockd/core/session.h"
+#include "redlockd/core/take.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -9,6 +9,7 @@
 #include "redlockd/core/release.h"
 #include "redlockd/core/round.h"
 #include "redlockd/core/session.h"
+#include "redlockd/core/take.h"
 
 #include <assert.h>
 

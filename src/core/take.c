@@ -1,21 +1,16 @@
 /*
- * add and extend: one try after the other until the keys are all held or the budget is spent.
+ * One try of add or extend to have all of its keys.
  *
- * A try sorts the call's keys: those that the session holds need nothing (add) or are extended (extend); those whose
- * lease is the host's and idle since this step are taken over; the others are acquired. Where all that is needed is to
- * take over leases that are good for long enough, nobody is asked; else it is all done in one round. It fails without
- * asking the nodes where a key is somebody else's on this host, or where another call is first in its queue; so a key
- * is asked for by one call of this host at a time. What a failed round may have set is released at once, with a token
- * of its own for each try.
- *
- * Tries of the budget come by the timer: the first at once, each next after retryDelay +- retryJitter. Others come
- * outside the budget: when a key becomes free on this host; when another host's release of it is announced; when the
- * ttls that the nodes told have passed on a quorum of them.
+ * It sorts them: those that the session holds need nothing (add) or are extended (extend); those whose lease is the
+ * host's and idle since this step are taken over; the others are acquired. Where all that is needed is to take over
+ * leases that are good for long enough, nobody is asked; else it is all done in one round. It fails without asking the
+ * nodes where a key is somebody else's on this host, or where another call is first in its queue; so a key is asked for
+ * by one call of this host at a time. What a failed round may have set is released at once, with a token of its own for
+ * each try.
  */
-#include "redlockd/core/call.h"
-#include "redlockd/core/deadlock.h"
+#include "redlockd/core/take.h"
+
 #include "redlockd/core/fence.h"
-#include "redlockd/core/heal.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/lock.h"
 #include "redlockd/core/members.h"
@@ -26,8 +21,7 @@
 
 #include <assert.h>
 
-/* The session's own lock on the key of a claim, if it is good now. */
-static struct lock *claim_held(const struct engine *e, const struct claim *claim)
+struct lock *claim_held(const struct engine *e, const struct claim *claim)
 {
         struct lock *l = lock_find(e, claim->call->session, claim->resource);
 
@@ -41,109 +35,6 @@ static void item_from_lock(struct reply_item *item, enum lock_outcome outcome, c
         item->valid_until_ns = l->valid_until_ns;
         item->fence = l->fence;
         token_print(&l->value, item->value);
-}
-
-void take_begin(struct engine *e, struct call *c)
-{
-        c->started_ns = e->now_ns;
-        c->wait_end_ns = c->wait_ms == WAIT_NONE ? UINT64_MAX : e->now_ns + c->wait_ms * NS_PER_MS;
-        c->counted = true;
-        c->wake_ns = UINT64_MAX;
-        c->last_error = ERROR_LOCKED; /* should the cap on waiting end it before a try has */
-}
-
-static void take_finish(struct engine *e, struct call *c, enum error_name error)
-{
-        c->reply.attempts = c->attempts;
-        c->reply.waited_ms = (e->now_ns - c->started_ns) / NS_PER_MS;
-        c->reply.retries = c->retry_count == RETRY_FOR_EVER ? (int64_t)c->attempts - 1 : c->retry_count;
-        c->reply.holder = &c->holder;
-        c->reply.votes = c->votes;
-        c->reply.votes_n = e->options.nodes_n;
-        call_finish(e, c, error);
-}
-
-static bool take_spent(const struct call *c)
-{
-        return c->retry_count != RETRY_FOR_EVER && c->attempts > (uint64_t)c->retry_count;
-}
-
-/* retryDelay +- retryJitter, uniformly; what falls below CALL_RETRY_MIN_MS is raised to it. */
-static uint64_t take_delay_ms(struct engine *e, const struct call *c)
-{
-        uint64_t random, sum, delay_ms;
-
-        e->options.random(e->options.random_userdata, &random, sizeof(random));
-        sum = c->retry_delay_ms + random % (2 * c->retry_jitter_ms + 1);
-        delay_ms = sum > c->retry_jitter_ms ? sum - c->retry_jitter_ms : 0;
-        return delay_ms > CALL_RETRY_MIN_MS ? delay_ms : CALL_RETRY_MIN_MS;
-}
-
-void take_arm(struct engine *e, struct call *c)
-{
-        uint64_t at_ns = c->wake_ns;
-
-        if (!c->counted && c->next_try_ns < at_ns)
-                at_ns = c->next_try_ns;
-        if (c->wait_end_ns < at_ns)
-                at_ns = c->wait_end_ns;
-        heap_set(&e->deadlines, &c->timer, at_ns);
-        if (at_ns <= e->now_ns)
-                take_on_deadline(e, c);
-}
-
-/* It is going to wait for the first time. True if it was refused, since nobody in a cycle would ever go on. */
-static bool take_refuse_deadlock(struct engine *e, struct call *c)
-{
-        int r;
-
-        if (c->searched || c->wait_end_ns <= e->now_ns)
-                return false;
-        c->searched = true;
-        r = deadlock_search(e, c);
-        if (r != 0)
-                take_finish(e, c, r < 0 ? ERROR_INTERNAL : ERROR_DEADLOCK);
-        return r != 0;
-}
-
-/* A try has failed. */
-static void take_fail(struct engine *e, struct call *c, enum error_name error)
-{
-        size_t i;
-
-        c->last_error = error;
-        if (!c->counted && e->now_ns >= c->next_try_ns) {
-                /* the next one of the budget became due meanwhile: this was it */
-                c->counted = true;
-                ++c->attempts;
-        }
-        if (c->counted) {
-                c->counted = false;
-                if (take_spent(c)) {
-                        take_finish(e, c, error);
-                        return;
-                }
-                c->next_try_ns = e->now_ns + take_delay_ms(e, c) * NS_PER_MS;
-        }
-        if (take_refuse_deadlock(e, c))
-                return;
-        if (c->state == CALL_TRYING)
-                call_move(c, CALL_WAITING);
-        take_arm(e, c);
-        for (i = 0; i < c->claims_n; ++i)
-                renew_review(e, c->claims[i].resource);
-}
-
-void take_on_deadline(struct engine *e, struct call *c)
-{
-        assert(c->state == CALL_WAITING);
-        if (e->now_ns >= c->wait_end_ns) {
-                take_finish(e, c, c->last_error);
-                return;
-        }
-        if (e->now_ns >= c->next_try_ns)
-                c->counted = true;
-        call_set_ready(e, c);
 }
 
 /* strict: nothing may be acquired. True if the call was answered. */
@@ -423,11 +314,7 @@ static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t 
         item_from_lock(&c->items[i], outcome, l);
 }
 
-/*
- * All that was asked for is had, until `valid_until_ns`: won by a round; or, where no node was asked, no longer
- * than each lease is good for.
- */
-static void take_grant(struct engine *e, struct call *c, uint64_t valid_until_ns, uint64_t won_ns)
+void take_grant(struct engine *e, struct call *c, uint64_t valid_until_ns, uint64_t won_ns)
 {
         size_t i;
 
@@ -546,231 +433,4 @@ void take_undo(struct engine *e, struct call *c)
         if (r)
                 round_abandon(e, r);
         take_drop_locks(e, c);
-}
-
-/* Copies the votes, and the keys that stood in the way. */
-static void take_note_votes(struct engine *e, struct call *c, const struct round *r)
-{
-        unsigned node, i;
-        size_t k;
-
-        for (node = 0; node < e->options.nodes_n; ++node)
-                c->votes[node] = (enum vote_reason)r->votes[node];
-        for (i = 0; i < r->items_n; ++i) {
-                if (!(r->taken & UINT64_C(1) << i))
-                        continue;
-                for (k = 0; k < c->claims_n; ++k)
-                        if (c->claims[k].lock && c->claims[k].lock->lease == r->items[i].lease)
-                                c->items[k].outcome = OUTCOME_TAKEN;
-        }
-}
-
-/*
- * Why a round was lost. Somebody else's key, where enough nodes answered to know; or a lock of ours that a
- * quorum of nodes does not have any more; else too few nodes answered.
- */
-static enum error_name take_blame(const struct engine *e, const struct call *c, const struct round *r)
-{
-        unsigned node, failed = 0, quorum = quorum_needed(&r->ballot), i;
-        uint64_t acquired = r->acquire_n ? UINT64_MAX >> (64 - r->acquire_n) : 0;
-
-        for (node = 0; node < e->options.nodes_n; ++node) {
-                if (!(r->ballot.members & UINT32_C(1) << node))
-                        continue;
-                failed +=
-                        r->votes[node] != VOTE_GRANTED && r->votes[node] != VOTE_HELD && r->votes[node] != VOTE_PENDING;
-        }
-        if (r->taken & acquired)
-                return failed > (unsigned)__builtin_popcount(r->ballot.members) - quorum ? ERROR_NO_QUORUM
-                                                                                         : ERROR_LOCKED;
-        for (i = r->acquire_n; i < r->items_n && !c->raising; ++i)
-                if (heal_is_lost(r, i))
-                        return ERROR_LOST;
-        return ERROR_NO_QUORUM;
-}
-
-/* A lock that was to be extended, or left as it is, lapsed while the nodes were asked. */
-static bool take_overtaken(const struct engine *e, const struct call *c)
-{
-        size_t i;
-
-        for (i = 0; i < c->claims_n; ++i) {
-                const struct lock *l = c->claims[i].lock;
-
-                if (!(l && l->state == LOCK_TAKING) && !claim_held(e, &c->claims[i]))
-                        return true;
-        }
-        return false;
-}
-
-/* The same try once more, with what is to be done for each key looked at again. */
-static void take_repeat(struct engine *e, struct call *c)
-{
-        take_undo(e, c);
-        c->repeated = true;
-        call_move(c, CALL_WAITING);
-        call_set_ready(e, c);
-}
-
-/* When a quorum of nodes can be free of what stood in the way; UINT64_MAX: that is not known. */
-static uint64_t take_free_ns(const struct engine *e, const struct round *r)
-{
-        uint64_t left_ms, after_ms = UINT64_MAX;
-        unsigned node, other, free_n;
-
-        for (node = 0; node < e->options.nodes_n; ++node) {
-                if (r->votes[node] != VOTE_HELD || r->left_ms[node] == UINT32_MAX)
-                        continue;
-                left_ms = r->left_ms[node];
-                for (other = 0, free_n = 0; other < e->options.nodes_n; ++other)
-                        free_n += r->votes[other] == VOTE_GRANTED ||
-                                  (r->votes[other] == VOTE_HELD && r->left_ms[other] <= left_ms);
-                if (free_n >= quorum_needed(&r->ballot) && left_ms < after_ms)
-                        after_ms = left_ms;
-        }
-        return after_ms == UINT64_MAX ? UINT64_MAX : e->now_ns + (after_ms + 1) * NS_PER_MS;
-}
-
-/* The nodes have refused some keys of a call: while it waits, it is told when they become free. */
-static void take_note_refusal(struct engine *e, struct call *c, const struct round *r)
-{
-        unsigned i;
-
-        for (i = 0; i < r->acquire_n; ++i) {
-                if (!(r->taken & UINT64_C(1) << i))
-                        continue;
-                turn_on_refused(e, r->items[i].lease->resource);
-                if (c->state == CALL_WAITING)
-                        listen_start(e, r->items[i].lease->resource);
-        }
-        if (c->state == CALL_WAITING)
-                call_wake_at(e, c, take_free_ns(e, r));
-}
-
-/* Leases that were to be taken over and are not on the nodes any more. True if there are any: they are given
- * up. */
-static bool take_drop_lost_leases(struct call *c)
-{
-        bool lost = false;
-        size_t i;
-
-        for (i = 0; i < c->claims_n; ++i) {
-                const struct lock *l = c->claims[i].lock;
-
-                if (c->items[i].outcome != OUTCOME_TAKEN || !l || l->state != LOCK_TAKING || !l->lease)
-                        continue;
-                l->lease->lost = true;
-                lost = true;
-        }
-        return lost;
-}
-
-/* A try that asked the nodes has failed: it is undone before anything else. */
-static void take_fail_round(struct engine *e, struct call *c, enum error_name error)
-{
-        if (error == ERROR_LOST && take_drop_lost_leases(c)) {
-                take_repeat(e, c);
-                return;
-        }
-        take_undo(e, c);
-        if (error == ERROR_LOST) {
-                /* No later try could bring it back; what was valid stays valid until its old time. */
-                ++e->counters.lost;
-                take_finish(e, c, error);
-                return;
-        }
-        take_fail(e, c, error);
-}
-
-/*
- * What a quorum of nodes does not have any more is not passed on to others. A lock that the broker renews is lost, as a
- * renewal would find; another one its session goes on to have until its old time.
- */
-static void take_note_lost(struct engine *e, const struct round *r)
-{
-        unsigned i;
-
-        for (i = r->acquire_n; i < r->items_n; ++i) {
-                struct lease *lease = r->items[i].lease;
-                struct lock *l = lease->resource->holder;
-
-                if (lease->state != LEASE_KEPT || !heal_is_lost(r, i))
-                        continue;
-                lease->lost = true;
-                if (l && l->lease == lease && l->state == LOCK_HELD && l->auto_extend)
-                        lock_lose(e, l);
-        }
-}
-
-/* The numbers at which a quorum stands now. */
-static void take_set_fences(const struct round *r)
-{
-        unsigned i;
-
-        for (i = 0; i < r->items_n; ++i)
-                fence_set(r->items[i].lease, i < r->acquire_n ? r->items[i].fence_best : r->items[i].fence);
-}
-
-/* The keys are had, but the nodes gave them different fences: they are told to stand at the highest. */
-static void take_raise(struct engine *e, struct call *c, const struct round *r)
-{
-        struct lease *leases[KEYS_PER_ROUND_MAX];
-        unsigned i;
-
-        for (i = 0; i < r->acquire_n; ++i) {
-                leases[i] = r->items[i].lease;
-                fence_set(leases[i], r->items[i].fence_best);
-        }
-        if (round_new(e, COMMAND_TAKE, leases, r->acquire_n, 0, r->ttl_ms, members_up(e), c, &c->round) < 0) {
-                take_fail_round(e, c, ERROR_INTERNAL);
-                return;
-        }
-        ++e->counters.raises;
-        c->raising = true;
-        c->round->started_ns = r->started_ns; /* validity counts from the acquire */
-        round_review(e, c->round);
-}
-
-/* What every key of a round that was won is good for: a clock that stepped meanwhile may have cut it. */
-static uint64_t take_left_ms(const struct engine *e, const struct round *r, uint64_t valid_until_ns)
-{
-        uint64_t least_ns = valid_until_ns, end_ns;
-        unsigned i;
-
-        for (i = 0; i < r->items_n; ++i) {
-                const struct lease *l = r->items[i].lease;
-
-                end_ns = clockwatch_end_ns(e, l->counted, r->started_ns, valid_until_ns);
-                if (end_ns < l->valid_until_ns)
-                        end_ns = l->valid_until_ns;
-                if (end_ns < least_ns)
-                        least_ns = end_ns;
-        }
-        return validity_left_ms(least_ns, e->now_ns);
-}
-
-void take_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict)
-{
-        uint64_t valid_until_ns = validity_end_ns(r->started_ns, r->ttl_ms, e->options.drift_factor);
-        unsigned node;
-
-        c->round = NULL;
-        take_note_votes(e, c, r);
-        if (verdict == QUORUM_LOST) {
-                take_note_lost(e, r);
-                take_fail_round(e, c, take_blame(e, c, r));
-                take_note_refusal(e, c, r);
-        } else if (take_overtaken(e, c)) {
-                take_repeat(e, c);
-        } else if (take_left_ms(e, r, valid_until_ns) < 1) {
-                for (node = 0; node < e->options.nodes_n; ++node)
-                        if (c->votes[node] == VOTE_GRANTED)
-                                c->votes[node] = VOTE_LATE;
-                take_fail_round(e, c, ERROR_NO_QUORUM);
-        } else if (!fence_stands(r)) {
-                take_raise(e, c, r);
-        } else {
-                take_set_fences(r);
-                take_grant(e, c, valid_until_ns, r->started_ns);
-        }
 }

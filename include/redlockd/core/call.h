@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * A request on its way from admission to its reply: call.c (admission, order, the reply), take.c (add and extend),
+ * A request on its way from admission to its reply: call.c (admission, order, the reply), take.h (add and extend),
  * give.c (free and reset).
  */
 #include "redlockd/core/resource.h"
@@ -96,17 +96,6 @@ void call_set_ready(struct engine *e, struct call *c);
 void claim_leave(struct engine *e, struct claim *claim);
 
 struct call *call_free(struct engine *e, struct call *c);
-
-/* take.c */
-void take_begin(struct engine *e, struct call *c);
-void take_try(struct engine *e, struct call *c);
-void take_on_round(struct engine *e, struct call *c, struct round *r, enum quorum_verdict verdict);
-void take_on_deadline(struct engine *e, struct call *c);
-/* Its next try may have come nearer. */
-void take_arm(struct engine *e, struct call *c);
-void take_undo(struct engine *e, struct call *c);
-/* It waits, and all of its keys could be its own now as far as this host knows. */
-bool take_would_take_over(const struct engine *e, const struct call *c);
 
 /* give.c */
 void give_advance(struct engine *e, struct call *c);
