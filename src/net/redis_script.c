@@ -20,7 +20,11 @@
  * PEEK writes nothing, and is rare: it is not loaded beforehand. It tells what INFO says of the node's fitness, where
  * the node lets us ask.
  *
- * The node's time is read first of all: node_ms is never later than the moment of the writing.
+ * The node's time is read before anything is written: node_ms is never later than the moment of the writing.
+ *
+ * A cycle's time is spent in these scripts, so they do without what Lua and Redis are slow at (measured in
+ * tests/bench/README.md): an answer that is a table, a number that has to become a text ('PX' has its time in quotes, a
+ * proposal that stands is stored as it came), an argument that says only what is usual.
  */
 #include "redlockd/net/redis_script.h"
 
@@ -35,114 +39,122 @@ _Static_assert(SCRIPT_ARGS_MAX <= REDIS_ARGS_MAX, "a command of the most keys ca
 
 #define FENCE_STEP_TEXT "1024"
 _Static_assert(FENCE_STEP == 1024, "the scripts' step is the engine's");
-#define FENCE_KEPT_TEXT "86400000"
+#define SLACK_USUAL_TEXT "10000" /* where the longest ttl is 40 s or more */
+#define FENCE_KEPT_TEXT  "86400000"
 _Static_assert(FENCE_KEPT_MS == 86400000, "... and how long they keep it");
 #define FENCE_STORED_MAX_TEXT "(2^53 - 2^40)"
 _Static_assert(FENCE_STORED_MAX == (UINT64_C(1) << 53) - (UINT64_C(1) << 40), "... and what is none of his");
+
+#define ANSWER_DIGITS_MAX 19 /* of a number: it is below 2^64 then */
+#define ANSWER_DIGITS_N   3  /* 0 to 2: of what there is a digit for each key */
+
+/* The node's time, in every answer: as TIME gives it, since to make a text of a number takes as long as a command. */
+#define SCRIPT_TIME "t[1] .. ' ' .. t[2]"
 
 /* A key that has our value: its ttl and its fence are raised to these, in decimal, where they are below. */
 #define SCRIPT_RAISE                                                                                                   \
         "local function raise(key, ttl, fence)\n"                                                                      \
         "  local left = redis.call('PTTL', key)\n"                                                                     \
-        "  if left >= 0 and left < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end\n"                           \
+        "  if left >= 0 and left < ttl + 0 then redis.call('PEXPIRE', key, ttl) end\n"                                 \
         "  local name = '" REDIS_FENCE_PREFIX "' .. key\n"                                                             \
         "  local stored = tonumber(redis.pcall('GET', name))\n"                                                        \
-        "  if stored and stored >= tonumber(fence) and stored < " FENCE_STORED_MAX_TEXT " then\n"                      \
-        "    redis.call('PEXPIRE', name, " FENCE_KEPT_TEXT ")\n"                                                       \
+        "  if stored and stored >= fence + 0 and stored < " FENCE_STORED_MAX_TEXT " then\n"                            \
+        "    redis.call('PEXPIRE', name, '" FENCE_KEPT_TEXT "')\n"                                                     \
         "  else\n"                                                                                                     \
-        "    redis.call('SET', name, fence, 'PX', " FENCE_KEPT_TEXT ")\n"                                              \
+        "    redis.call('SET', name, fence, 'PX', '" FENCE_KEPT_TEXT "')\n"                                            \
         "  end\n"                                                                                                      \
         "end\n"
 
 /* clang-format off */
 static const char *const script_texts[REDIS_SCRIPTS_N] = {
         [COMMAND_TAKE] =
-                "local n, ttl, slack = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[4])\n"
-                "local t = redis.call('TIME')\n"
-                "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
-                "if ARGV[3] ~= '' and redis.call('GET', 'redlockd:cert') ~= ARGV[3] then return {2, 0, now} end\n"
-                "local function acquired(i)\n"
-                "  local name = '" REDIS_FENCE_PREFIX "' .. KEYS[i]\n"
-                "  local stored, least = tonumber(redis.pcall('GET', name)), (now - slack) * " FENCE_STEP_TEXT "\n"
-                "  if not (stored and stored >= least and stored < " FENCE_STORED_MAX_TEXT ") then stored = least end\n"
-                "  local fence = math.min(tonumber(ARGV[2 * i + 4]), (now + slack) * " FENCE_STEP_TEXT ")\n"
-                "  fence = math.max(fence, stored + " FENCE_STEP_TEXT ")\n"
-                "  redis.call('SET', name, string.format('%.0f', fence), 'PX', " FENCE_KEPT_TEXT ")\n"
-                "  return fence\n"
+                "local call, keys, args, n = redis.call, KEYS, ARGV, #KEYS\n"
+                "local ttl, certificate, t = args[1], args[2], call('TIME')\n"
+                "if certificate ~= '' and call('GET', 'redlockd:cert') ~= certificate then\n"
+                "  return '2 ' .. " SCRIPT_TIME "\n"
                 "end\n"
-                "if n == 1 and #KEYS == 1 and redis.call('SET', KEYS[1], ARGV[5], 'PX', ttl, 'NX') then\n"
-                "  return {1, 0, now, acquired(1)}\n"
-                "end\n"
-                "local held, forever = {0, 0, now}, false\n"
-                "for i, key in ipairs(KEYS) do\n"
-                "  if redis.call('GET', key) ~= (i > n and ARGV[2 * i + 3]) then\n"
-                "    local left = redis.call('PTTL', key)\n"
-                "    forever = forever or left == -1\n"
-                "    held[2] = math.max(held[2], left)\n"
-                "    held[#held + 1] = i\n"
-                "  end\n"
-                "end\n"
-                "if #held > 3 then\n"
-                "  if forever then held[2] = 0 end\n"
-                "  return held\n"
-                "end\n"
-                SCRIPT_RAISE
-                "local done = {1, 0, now}\n"
-                "for i, key in ipairs(KEYS) do\n"
-                "  if i <= n then\n"
-                "    redis.call('SET', key, ARGV[2 * i + 3], 'PX', ttl)\n"
-                "    done[i + 3] = acquired(i)\n"
-                "  else\n"
-                "    raise(key, ttl, ARGV[2 * i + 4])\n"
-                "  end\n"
-                "end\n"
-                "return done\n",
-        [COMMAND_RELEASE] =
-                "local t = redis.call('TIME')\n"
-                "local done, failed = {1, 0, t[1] * 1000 + t[2] / 1000}, false\n"
-                "for i, key in ipairs(KEYS) do\n"
-                "  local r = redis.pcall('GET', key)\n"
-                "  if r == ARGV[2 * i - 1] then\n"
-                "    r = redis.pcall('DEL', key)\n"
-                "    if r == 1 then\n"
-                "      local channel = '" REDIS_CHANNEL_PREFIX "' .. key\n"
-                "      local n = redis.pcall('PUBSUB', 'NUMSUB', channel)[2] or 0\n"
-                "      done[2] = done[2] + 1\n"
-                "      if n > 0 then redis.pcall('PUBLISH', channel, n) end\n"
-                "      if n > tonumber(ARGV[2 * i]) then done[#done + 1] = i end\n"
+                "local acquire_n, slack = (args[2 * n + 3] or n) + 0, (args[2 * n + 4] or " SLACK_USUAL_TEXT ") + 0\n"
+                "local alone = n == 1 and acquire_n == 1 and call('SET', keys[1], args[3], 'PX', ttl, 'NX')\n"
+                "if not alone then\n"
+                "  local held, any, longest, forever = '', false, 0, false\n"
+                "  for i = 1, n do\n"
+                "    if call('GET', keys[i]) == (i > acquire_n and args[2 * i + 1]) then\n"
+                "      held = held .. '0'\n"
+                "    else\n"
+                "      local left = call('PTTL', keys[i])\n"
+                "      if left == -1 then forever = true end\n"
+                "      if left > longest then longest = left end\n"
+                "      held, any = held .. '1', true\n"
                 "    end\n"
                 "  end\n"
-                "  if type(r) == 'table' and not string.find(r.err, '^WRONGTYPE') then failed = r end\n"
+                "  if forever then longest = 0 end\n"
+                "  if any then return '0 ' .. " SCRIPT_TIME " .. string.format(' %.0f ', longest) .. held end\n"
                 "end\n"
-                "return failed or done\n",
+                "local now, fences = t[1] * 1000 + math.floor(t[2] / 1000), ''\n"
+                "local least, most = (now - slack) * " FENCE_STEP_TEXT ", (now + slack) * " FENCE_STEP_TEXT "\n"
+                "for i = 1, acquire_n do\n"
+                "  if not alone then call('SET', keys[i], args[2 * i + 1], 'PX', ttl) end\n"
+                "  local name, text = '" REDIS_FENCE_PREFIX "' .. keys[i], args[2 * i + 2]\n"
+                "  local stored, proposal = tonumber(redis.pcall('GET', name)), text + 0\n"
+                "  if not (stored and stored >= least and stored < " FENCE_STORED_MAX_TEXT ") then stored = least end\n"
+                "  local fence = proposal\n"
+                "  if fence > most then fence = most end\n"
+                "  if fence < stored + " FENCE_STEP_TEXT " then fence = stored + " FENCE_STEP_TEXT " end\n"
+                "  if fence ~= proposal then text = string.format('%.0f', fence) end\n"
+                "  call('SET', name, text, 'PX', '" FENCE_KEPT_TEXT "')\n"
+                "  fences = fences .. ' ' .. text\n"
+                "end\n"
+                "if acquire_n < n then\n"
+                SCRIPT_RAISE
+                "  for i = acquire_n + 1, n do raise(keys[i], ttl, args[2 * i + 2]) end\n"
+                "end\n"
+                "return '1 ' .. " SCRIPT_TIME " .. fences\n",
+        [COMMAND_RELEASE] =
+                "local call, keys, args, n = redis.pcall, KEYS, ARGV, #KEYS\n"
+                "local t, done, failed = redis.call('TIME'), '', false\n"
+                "for i = 1, n do\n"
+                "  local r, what = call('GET', keys[i]), '0'\n"
+                "  if r == args[i] then r = call('DEL', keys[i]) end\n"
+                "  if r == 1 then\n"
+                "    local channel = '" REDIS_CHANNEL_PREFIX "' .. keys[i]\n"
+                "    local listeners = call('PUBSUB', 'NUMSUB', channel)[2] or 0\n"
+                "    what = '1'\n"
+                "    if listeners > 0 then\n"
+                "      call('PUBLISH', channel, listeners)\n"
+                "      if listeners > (tonumber(string.sub(args[n + 1] or '', i, i)) or 0) then what = '2' end\n"
+                "    end\n"
+                "  elseif type(r) == 'table' and not string.find(r.err, '^WRONGTYPE') then\n"
+                "    failed = r\n"
+                "  end\n"
+                "  done = done .. what\n"
+                "end\n"
+                "return failed or '1 ' .. " SCRIPT_TIME " .. ' ' .. done\n",
         [COMMAND_RENEW] =
-                "local t = redis.call('TIME')\n"
-                "local done = {1, 0, t[1] * 1000 + math.floor(t[2] / 1000)}\n"
-                "if ARGV[1] ~= '' and redis.call('GET', 'redlockd:cert') ~= ARGV[1] then return {2, 0, done[3]} end\n"
+                "local t, done = redis.call('TIME'), ''\n"
+                "if ARGV[1] ~= '' and redis.call('GET', 'redlockd:cert') ~= ARGV[1] then return '2 ' .. " SCRIPT_TIME " end\n"
                 SCRIPT_RAISE
                 "for i, key in ipairs(KEYS) do\n"
                 "  if redis.pcall('GET', key) == ARGV[3 * i - 1] then\n"
                 "    raise(key, ARGV[3 * i], ARGV[3 * i + 1])\n"
+                "    done = done .. '1'\n"
                 "  else\n"
-                "    done[1] = 0\n"
-                "    done[#done + 1] = i\n"
+                "    done = done .. '0'\n"
                 "  end\n"
                 "end\n"
-                "return done\n",
+                "return '1 ' .. " SCRIPT_TIME " .. ' ' .. done\n",
         [COMMAND_PLANT] =
-                "local t = redis.call('TIME')\n"
-                "local done = {1, 0, t[1] * 1000 + math.floor(t[2] / 1000)}\n"
+                "local t, done = redis.call('TIME'), ''\n"
                 SCRIPT_RAISE
                 "for i, key in ipairs(KEYS) do\n"
                 "  if redis.call('SET', key, ARGV[3 * i - 2], 'PX', ARGV[3 * i - 1], 'NX') or\n"
                 "     redis.pcall('GET', key) == ARGV[3 * i - 2] then\n"
                 "    raise(key, ARGV[3 * i - 1], ARGV[3 * i])\n"
+                "    done = done .. '1'\n"
                 "  else\n"
-                "    done[1] = 0\n"
-                "    done[#done + 1] = i\n"
+                "    done = done .. '0'\n"
                 "  end\n"
                 "end\n"
-                "return done\n",
+                "return '1 ' .. " SCRIPT_TIME " .. ' ' .. done\n",
         [COMMAND_PEEK] =
                 "local t = redis.call('TIME')\n"
                 "local r, what = redis.pcall('GET', KEYS[1]), 2\n"
@@ -151,13 +163,14 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "  if not string.find(r.err, '^WRONGTYPE') then return r end\n"
                 "  what = 3\n"
                 "end\n"
-                "local info, facts = redis.pcall('INFO'), {}\n"
+                "local left = math.max(0, redis.call('PTTL', KEYS[1]))\n"
+                "local done = what .. ' ' .. " SCRIPT_TIME " .. string.format(' %.0f', left)\n"
+                "local info = redis.pcall('INFO')\n"
                 "for _, name in ipairs({'role', 'connected_slaves', 'maxmemory', 'maxmemory_policy', 'aof_enabled'}) do\n"
                 "  local value = type(info) == 'string' and string.match(info, '\\n' .. name .. ':([%w-]+)')\n"
-                "  if value then facts[#facts + 1] = name .. ':' .. value end\n"
+                "  if value then done = done .. ' ' .. name .. ':' .. value end\n"
                 "end\n"
-                "local left = math.max(0, redis.call('PTTL', KEYS[1]))\n"
-                "return {what, left, t[1] * 1000 + t[2] / 1000, table.concat(facts, ' ')}\n",
+                "return done\n",
 };
 
 const char redis_script_certify[] =
@@ -216,11 +229,12 @@ static int script_keys(const struct command *command, const char *key_prefix, st
 int redis_script_encode(struct buffer *output, const struct redis_script *script, const char *key_prefix,
                         const char *certificate, const struct command *command, bool *ret_by_text)
 {
-        bool by_text = script->by_text || script->sha[0] == '\0';
+        const bool by_text = script->by_text || script->sha[0] == '\0';
         char keys_digits[NUMBER_TEXT_MAX], acquire_digits[NUMBER_TEXT_MAX], ttl_digits[NUMBER_TEXT_MAX], *block;
         char own_digits[KEYS_PER_ROUND_MAX][NUMBER_TEXT_MAX], fence_digits[KEYS_PER_ROUND_MAX][NUMBER_TEXT_MAX];
-        char slack_digits[NUMBER_TEXT_MAX];
-        struct text args[SCRIPT_ARGS_MAX];
+        char slack_digits[NUMBER_TEXT_MAX], heard[KEYS_PER_ROUND_MAX];
+        struct text args[SCRIPT_ARGS_MAX], slack = text_of_number(slack_digits, command->fence_slack_ms);
+        bool any_heard = false;
         size_t n = 0;
         unsigned i;
         int r;
@@ -233,25 +247,29 @@ int redis_script_encode(struct buffer *output, const struct redis_script *script
         if (r < 0)
                 return r;
         n += command->items_n;
-        if (command->kind == COMMAND_TAKE) {
-                assert(command->acquire_n <= command->items_n);
-                args[n++] = text_of_number(acquire_digits, command->acquire_n);
+        if (command->kind == COMMAND_TAKE)
                 args[n++] = text_of_number(ttl_digits, command->ttl_ms);
-        }
         if (command->kind == COMMAND_TAKE || command->kind == COMMAND_RENEW)
                 args[n++] = text_of(certificate);
-        if (command->kind == COMMAND_TAKE)
-                args[n++] = text_of_number(slack_digits, command->fence_slack_ms);
         for (i = 0; i < command->items_n; ++i) {
                 const struct command_item *item = &command->items[i];
 
                 args[n++] = text_of(item->value);
                 if (command->kind == COMMAND_RENEW || command->kind == COMMAND_PLANT)
                         args[n++] = text_of_number(own_digits[i], item->ttl_ms);
-                else if (command->kind == COMMAND_RELEASE)
-                        args[n++] = text_of(item->heard ? "1" : "0");
                 if (command->kind != COMMAND_RELEASE && command->kind != COMMAND_PEEK)
                         args[n++] = text_of_number(fence_digits[i], item->fence);
+                heard[i] = item->heard ? '1' : '0';
+                any_heard |= item->heard;
+        }
+        /* What is as usual is left out: each argument is 2 % of a script. */
+        assert(command->acquire_n <= command->items_n);
+        if (command->kind == COMMAND_TAKE &&
+            (command->acquire_n < command->items_n || !text_equal(slack, text_of(SLACK_USUAL_TEXT)))) {
+                args[n++] = text_of_number(acquire_digits, command->acquire_n);
+                args[n++] = slack;
+        } else if (command->kind == COMMAND_RELEASE && any_heard) {
+                args[n++] = (struct text){ heard, command->items_n };
         }
         r = redis_encode(output, args, n);
         mem_free(block);
@@ -261,52 +279,94 @@ int redis_script_encode(struct buffer *output, const struct redis_script *script
         return 0;
 }
 
-static int script_decode_taken(const struct redis_value *element, size_t n, unsigned items_n, uint64_t *ret_taken)
+/* The next number of an answer, and the space after it if more follows. */
+static int answer_number(struct text *rest, uint64_t *ret_number)
 {
-        uint64_t taken = 0, bit;
+        uint64_t number = 0;
         size_t i;
 
-        for (i = 0; i < n; ++i) {
-                if (element[i].integer < 1 || element[i].integer > (long long)items_n)
+        for (i = 0; i < rest->len && rest->data[i] >= '0' && rest->data[i] <= '9'; ++i) {
+                if (i == ANSWER_DIGITS_MAX)
                         return -EPROTO;
-                bit = UINT64_C(1) << (element[i].integer - 1);
-                if (taken & bit)
-                        return -EPROTO;
-                taken |= bit;
+                number = number * 10 + (uint64_t)(rest->data[i] - '0');
         }
-        *ret_taken = taken;
+        if (i == 0)
+                return -EPROTO;
+        if (i < rest->len && (rest->data[i++] != ' ' || i == rest->len))
+                return -EPROTO;
+        *rest = (struct text){ rest->data + i, rest->len - i };
+        *ret_number = number;
         return 0;
 }
 
-/* The facts are borrowed from the value. */
-static int script_decode_peek(const struct redis_value *value, struct answer *ret_answer)
+/* A digit for each key, at most `digit_max`, and nothing else. Bit i of ret_keys[d]: the digit of item i is d. */
+static int answer_digits(struct text rest, unsigned items_n, unsigned digit_max, uint64_t ret_keys[ANSWER_DIGITS_N])
 {
-        const struct redis_value *element = value + 1;
-        size_t i;
+        unsigned i, digit;
 
-        if (value->elements_n != 4 || element[3].kind != REDIS_VALUE_STRING)
+        if (rest.len != items_n)
                 return -EPROTO;
-        for (i = 0; i < 3; ++i)
-                if (element[i].kind != REDIS_VALUE_INTEGER || element[i].integer < 0)
+        memset(ret_keys, 0, ANSWER_DIGITS_N * sizeof(*ret_keys));
+        for (i = 0; i < items_n; ++i) {
+                digit = (unsigned)(unsigned char)rest.data[i] - '0';
+                if (digit > digit_max)
                         return -EPROTO;
-        if (element[0].integer > PEEK_OTHER_TYPE)
-                return -EPROTO;
-        *ret_answer = (struct answer){ .verdict = ANSWER_GRANTED,
-                                       .peek = (enum peek_value)element[0].integer,
-                                       .number = (uint64_t)element[1].integer,
-                                       .node_ms = (uint64_t)element[2].integer,
-                                       .facts = element[3].text.data };
+                ret_keys[digit] |= UINT64_C(1) << i;
+        }
         return 0;
 }
 
-static int script_decode_fences(const struct redis_value *element, unsigned n, uint64_t *ret_fences)
+static int answer_fences(struct text rest, unsigned n, uint64_t *ret_fences)
 {
         unsigned i;
 
-        for (i = 0; i < n; ++i) {
-                if ((uint64_t)element[i].integer >= FENCE_MAX)
+        for (i = 0; i < n; ++i)
+                if (answer_number(&rest, &ret_fences[i]) < 0 || ret_fences[i] >= FENCE_MAX)
                         return -EPROTO;
-                ret_fences[i] = (uint64_t)element[i].integer;
+        return rest.len == 0 ? 0 : -EPROTO;
+}
+
+/* The facts are borrowed from the value: a NUL follows it. */
+static int answer_peek(struct text rest, uint64_t what, struct answer *answer)
+{
+        if (what > PEEK_OTHER_TYPE || answer_number(&rest, &answer->number) < 0)
+                return -EPROTO;
+        answer->peek = (enum peek_value)what;
+        answer->facts = rest.data;
+        return 0;
+}
+
+/* What follows the time in an answer that is none to a PEEK. */
+static int answer_rest(struct text rest, uint64_t verdict, enum command_kind kind, unsigned items_n, unsigned acquire_n,
+                       uint64_t *ret_fences, struct answer *answer)
+{
+        uint64_t keys[ANSWER_DIGITS_N];
+
+        if (verdict == 2 && (kind == COMMAND_TAKE || kind == COMMAND_RENEW)) {
+                answer->verdict = ANSWER_UNCERTIFIED;
+                return rest.len == 0 ? 0 : -EPROTO;
+        }
+        if (verdict == 0 && kind == COMMAND_TAKE) {
+                if (answer_number(&rest, &answer->number) < 0 || answer_digits(rest, items_n, 1, keys) < 0)
+                        return -EPROTO;
+                answer->taken = keys[1];
+                answer->verdict = ANSWER_HELD;
+                return answer->taken ? 0 : -EPROTO;
+        }
+        if (verdict != 1)
+                return -EPROTO;
+        if (kind == COMMAND_TAKE) {
+                answer->fences = ret_fences;
+                return answer_fences(rest, acquire_n, ret_fences);
+        }
+        if (answer_digits(rest, items_n, kind == COMMAND_RELEASE ? 2 : 1, keys) < 0)
+                return -EPROTO;
+        if (kind == COMMAND_RELEASE) {
+                answer->number = (unsigned)__builtin_popcountll(keys[1] | keys[2]);
+                answer->taken = keys[2];
+        } else if (keys[0]) {
+                answer->taken = keys[0];
+                answer->verdict = ANSWER_HELD;
         }
         return 0;
 }
@@ -314,42 +374,24 @@ static int script_decode_fences(const struct redis_value *element, unsigned n, u
 int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n, unsigned acquire_n,
                         uint64_t *ret_fences, struct answer *ret_answer)
 {
-        const struct redis_value *element = value + 1;
         struct answer answer = { .verdict = ANSWER_GRANTED };
-        size_t i;
+        struct text rest = value->text;
+        uint64_t first, seconds, us;
         int r;
 
-        if (kind == COMMAND_PEEK)
-                return script_decode_peek(value, ret_answer);
-        if (value->elements_n < 3) /* what is no array has none */
+        if (value->kind != REDIS_VALUE_STRING)
                 return -EPROTO;
-        for (i = 0; i < value->elements_n; ++i)
-                if (element[i].kind != REDIS_VALUE_INTEGER || element[i].integer < 0)
-                        return -EPROTO;
-        answer.number = (uint64_t)element[1].integer;
-        answer.node_ms = (uint64_t)element[2].integer;
-        if (kind == COMMAND_TAKE && element[0].integer == 1) {
-                r = value->elements_n == 3 + acquire_n ? script_decode_fences(element + 3, acquire_n, ret_fences)
-                                                       : -EPROTO;
-                answer.fences = ret_fences;
-        } else {
-                r = script_decode_taken(element + 3, value->elements_n - 3, items_n, &answer.taken);
-        }
+        if (answer_number(&rest, &first) < 0 || answer_number(&rest, &seconds) < 0 || answer_number(&rest, &us) < 0)
+                return -EPROTO;
+        if (seconds > INT64_MAX / 1000 - 1 || us >= 1000000)
+                return -EPROTO;
+        answer.node_ms = seconds * 1000 + us / 1000;
+        if (kind == COMMAND_PEEK)
+                r = answer_peek(rest, first, &answer);
+        else
+                r = answer_rest(rest, first, kind, items_n, acquire_n, ret_fences, &answer);
         if (r < 0)
                 return r;
-        if (element[0].integer == 1) {
-                if (answer.number > (kind == COMMAND_RELEASE ? items_n : 0) ||
-                    (answer.taken && kind != COMMAND_RELEASE))
-                        return -EPROTO;
-        } else if (element[0].integer == 2) {
-                if (value->elements_n != 3 || kind == COMMAND_RELEASE || kind == COMMAND_PLANT || answer.number > 0)
-                        return -EPROTO;
-                answer.verdict = ANSWER_UNCERTIFIED;
-        } else {
-                if (element[0].integer != 0 || kind == COMMAND_RELEASE || !answer.taken)
-                        return -EPROTO;
-                answer.verdict = ANSWER_HELD;
-        }
         *ret_answer = answer;
         return 0;
 }

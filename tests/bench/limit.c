@@ -16,6 +16,7 @@
 #include <getopt.h>
 #include <hiredis/hiredis.h>
 #include <poll.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PORTS_MAX    31
@@ -76,11 +77,20 @@ static void node_open(struct node *n, int port)
         fcntl(n->redis->fd, F_SETFL, O_NONBLOCK);
 }
 
+static uint64_t unix_ms(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_REALTIME, &ts);
+        return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / NS_PER_MS;
+}
+
 static void lane_send(struct lane *l, bool taking)
 {
-        struct command_item item = { .key = text_of(l->key), .value = l->value, .ttl_ms = 10000 };
+        struct command_item item = { .key = text_of(l->key), .value = l->value, .fence = unix_ms() * FENCE_STEP };
         struct command command = { .kind = taking ? COMMAND_TAKE : COMMAND_RELEASE,
                                    .ttl_ms = 10000,
+                                   .fence_slack_ms = 10000, /* as of a daemon with the usual longest ttl */
                                    .items = &item,
                                    .items_n = 1,
                                    .acquire_n = taking };
@@ -125,7 +135,7 @@ static void lane_end(struct lane *l)
 
 static void lane_answer(struct lane *l, uint64_t serial, const redisReply *reply)
 {
-        if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 3 || reply->element[0]->integer != 1)
+        if (reply->type != REDIS_REPLY_STRING || strncmp(reply->str, "1 ", 2) != 0)
                 bench_die("refused: %s", reply->type == REDIS_REPLY_ERROR ? reply->str : "not granted");
         if (serial != l->serial)
                 return; /* decided already */

@@ -90,14 +90,14 @@ def test_one_server_twice(world, three):
 
 
 class ClockLink(SlowLink):
-    """A relay whose node's clock seems to be ahead: the Unix ms in its answers are."""
+    """A relay whose node's clock seems to be ahead: the Unix seconds in the answers of its scripts are."""
 
     def __init__(self, node, ahead_ms):
         self.ahead = ahead_ms
         super().__init__(node, 0)
 
     def change(self, data):
-        return re.sub(rb":(\d{13})\r\n", lambda m: b":%d\r\n" % (int(m.group(1)) + self.ahead), data)
+        return re.sub(rb"(?<=\n\d )(\d{10})(?= \d)", lambda m: b"%d" % (int(m[1]) + self.ahead // 1000), data)
 
 
 @pytest.mark.parametrize("ahead, words", [(5000, "ahead of"), (-5000, "behind")])

@@ -79,7 +79,7 @@ static void use_as_answer(const struct redis_value *value, unsigned asked)
         }
         if (redis_script_decode(value, kind, items_n, acquire_n, fences, &answer) < 0)
                 return;
-        must(value->kind == REDIS_VALUE_ARRAY);
+        must(value->kind == REDIS_VALUE_STRING);
         must((answer.taken & ~all) == 0);
         must(answer.verdict != ANSWER_HELD || answer.taken);
         for (unsigned i = 0; i < acquire_n && answer.fences; ++i)

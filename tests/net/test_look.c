@@ -101,12 +101,12 @@ START_TEST(without_quarantine_no_certificate_is_looked_for)
         scene_heartbeat_ms = SCENE_BEAT_MS;
         scene_up(&s);
         look_again(&s);
-        fake_redis_rule(&s.fake, "EVALSHA", "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n");
+        fake_redis_rule(&s.fake, "EVALSHA", "$13\r\n1 0 5000 1024\r\n");
         scene_take(&s, 1);
         scene_expect(&s, "granted 1 0 5");
         ck_assert_uint_eq(fake_redis_count(&s.fake, "SET"), 0);
         ck_assert_uint_eq(fake_redis_count(&s.fake, "GET"), 0);
-        ck_assert_uint_eq(fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 1 15000  0 " SCENE_VALUE), 1);
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 15000  " SCENE_VALUE), 1);
         scene_end(&s);
 }
 END_TEST
@@ -117,17 +117,16 @@ START_TEST(an_acquire_carries_the_certificate_and_hears_where_it_does_not_stand)
 
         scene_members = SCENE_MEMBERS;
         scene_up(&s); /* and no heartbeats */
-        fake_redis_rule(&s.fake, "EVALSHA", "*3\r\n:2\r\n:0\r\n:5\r\n");
+        fake_redis_rule(&s.fake, "EVALSHA", "$8\r\n2 0 5000\r\n");
         fake_redis_rule(&s.fake, "GET", bulk(MARK));
         scene_take(&s, 1);
         scene_expect(&s, "uncertified 1");
         scene_expect(&s, NO_CERTIFICATE); /* what stands there instead is looked at at once */
         ck_assert_uint_eq(s.looks_n, 2);
         ck_assert_uint_eq(
-                fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 1 15000 " FAKE_CERTIFICATE " 0 " SCENE_VALUE),
-                1);
+                fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 15000 " FAKE_CERTIFICATE " " SCENE_VALUE), 1);
         /* a release is nobody's vote, and compares nothing */
-        fake_redis_rule(&s.fake, "EVALSHA", "*3\r\n:1\r\n:1\r\n:5\r\n");
+        fake_redis_rule(&s.fake, "EVALSHA", "$10\r\n1 0 5000 1\r\n");
         scene_release(&s, 2);
         scene_expect(&s, "granted 2 1 5");
         ck_assert_uint_eq(fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_RELEASE " 1 k " SCENE_VALUE), 1);
@@ -465,10 +464,10 @@ START_TEST(the_certificate_for_the_former_list_counts_until_it_is_replaced)
         redis_recertify(s.redis, NEW_MEMBERS);
         look_again(&s);
         ck_assert_str_eq(s.looked, "up");
-        fake_redis_rule(&s.fake, "EVALSHA", "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n");
+        fake_redis_rule(&s.fake, "EVALSHA", "$13\r\n1 0 5000 1024\r\n");
         scene_take(&s, 1);
         scene_expect(&s, "granted 1 0 5");
-        ck_assert_uint_eq(fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 1 15000 " OLD_CERTIFICATE), 1);
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 15000 " OLD_CERTIFICATE), 1);
 
         fake_redis_rule(&s.fake, "EVAL", ":1\r\n");
         redis_settle(s.redis);
@@ -478,7 +477,7 @@ START_TEST(the_certificate_for_the_former_list_counts_until_it_is_replaced)
         ck_assert_uint_eq(fake_redis_count(&s.fake, "EVAL <script> 1 redlockd:cert " OLD_CERTIFICATE " " FAKE_RUN_ID
                                                     " " NEW_CERTIFICATE),
                           1);
-        ck_assert_uint_eq(fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 1 15000 " NEW_CERTIFICATE), 1);
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "EVALSHA " FAKE_SHA_TAKE " 1 k 15000 " NEW_CERTIFICATE), 1);
         look_again(&s);
         ck_assert_str_eq(s.looked, "up");
         fake_redis_rule(&s.fake, "GET", bulk(OLD_CERTIFICATE)); /* a host with the old list wrote it */

@@ -126,12 +126,12 @@ START_TEST(what_is_for_people_may_be_refused)
         scene_start(&s);
         scene_expect(&s, "up");
         /* without their names the scripts are always sent whole */
-        fake_redis_rule(&s.fake, "EVAL", "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n");
+        fake_redis_rule(&s.fake, "EVAL", "$13\r\n1 0 5000 1024\r\n");
         for (unsigned i = 1; i <= 2; ++i) {
                 scene_take(&s, i);
                 scene_expect(&s, "granted *");
         }
-        ck_assert_uint_eq(fake_redis_count(&s.fake, "EVAL <script> 1 k 1 15000  0 " SCENE_VALUE), 2);
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "EVAL <script> 1 k 15000  " SCENE_VALUE), 2);
         scene_end(&s);
 }
 END_TEST
@@ -331,7 +331,7 @@ START_TEST(a_hang_is_given_up_by_reset_and_what_is_owed_is_lost_in_order)
         scene_expect(&s, "up");
         /* the new connection owes nothing of the old */
         scene_take(&s, 4);
-        fake_redis_rule(&s.fake, "EVALSHA", "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n");
+        fake_redis_rule(&s.fake, "EVALSHA", "$13\r\n1 0 5000 1024\r\n");
         scene_expect(&s, "granted 4 0 5");
         scene_end(&s);
 }
@@ -382,7 +382,7 @@ START_TEST(an_answer_that_lay_there_while_this_process_stood_still_counts)
 
         scene_timeout_ms = SCENE_SHORT_MS;
         scene_up(&s);
-        fake_redis_rule(&s.fake, "EVALSHA", "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n");
+        fake_redis_rule(&s.fake, "EVALSHA", "$13\r\n1 0 5000 1024\r\n");
         uv_check_init(&s.loop, &check);
         check.data = &s;
         uv_check_start(&check, standstill_cb);
@@ -406,15 +406,15 @@ START_TEST(a_unix_socket_that_stalls_is_kept)
         scene_release(&s, 2);
         scene_expect(&s, SCENE_LATE);
         ck_assert_int_eq(scene_take(&s, 3), -ENOTCONN);
-        fake_redis_reply(&s.fake, "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n");
+        fake_redis_reply(&s.fake, "$13\r\n1 0 5000 1024\r\n");
         scene_expect(&s, "granted 1 0 5");
         ck_assert_int_eq(scene_take(&s, 3), -ENOTCONN);
-        fake_redis_reply(&s.fake, "*3\r\n:1\r\n:1\r\n:6\r\n");
+        fake_redis_reply(&s.fake, "$10\r\n1 0 6000 1\r\n");
         scene_expect(&s, "granted 2 1 6");
         scene_expect(&s, "up");
         scene_take(&s, 3);
         scene_until(&s, fake_redis_count(&s.fake, "EVALSHA") == 3);
-        fake_redis_reply(&s.fake, "*4\r\n:1\r\n:0\r\n:7\r\n:9\r\n");
+        fake_redis_reply(&s.fake, "$10\r\n1 0 7000 9\r\n");
         scene_expect(&s, "granted 3 0 7");
         ck_assert_uint_eq(s.fake.connections_n, 1);
         ck_assert_uint_eq(s.fake.ended_n, 0);

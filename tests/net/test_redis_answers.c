@@ -5,9 +5,9 @@
 #include "net/scene.h"
 #include "unit/unit.h"
 
-#define GRANTED  "*4\r\n:1\r\n:0\r\n:5\r\n:1740800000829440\r\n"
-#define RELEASED "*3\r\n:1\r\n:0\r\n:5\r\n"
-#define HELD     "*4\r\n:0\r\n:900\r\n:5\r\n:1\r\n"
+#define GRANTED  "$25\r\n1 0 5000 1740800000829440\r\n"
+#define RELEASED "$10\r\n1 0 5000 0\r\n"
+#define HELD     "$14\r\n0 0 5000 900 1\r\n"
 
 static void until_asked(struct scene *s, unsigned n)
 {
@@ -38,10 +38,10 @@ START_TEST(commands_are_script_calls)
         line = s.fake.commands[FAKE_INTRODUCTION_N];
         ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_TAKE " 2 a b");
         ck_assert_str_eq(line + strlen(line) + 1,
-                         "c 1 4000  7000 " SCENE_VALUE " 1740800000829440 " SCENE_VALUE_B " 9");
+                         "c 4000  " SCENE_VALUE " 1740800000829440 " SCENE_VALUE_B " 9 1 7000");
         line = s.fake.commands[FAKE_INTRODUCTION_N + 1];
         ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_RELEASE " 2 a b");
-        ck_assert_str_eq(line + strlen(line) + 1, "c " SCENE_VALUE " 0 " SCENE_VALUE_B " 1");
+        ck_assert_str_eq(line + strlen(line) + 1, "c " SCENE_VALUE " " SCENE_VALUE_B " 01");
         line = s.fake.commands[FAKE_INTRODUCTION_N + 2];
         ck_assert_str_eq(line, "EVALSHA " FAKE_SHA_RENEW " 2 a b");
         ck_assert_str_eq(line + strlen(line) + 1, "c  " SCENE_VALUE " 0 1740800000829440 " SCENE_VALUE_B " 70 9");
@@ -53,6 +53,43 @@ START_TEST(commands_are_script_calls)
         scene_expect(&s, "lost 9");
         scene_expect(&s, "lost 9");
         scene_expect(&s, "lost 9");
+        scene_end(&s);
+}
+END_TEST
+
+START_TEST(what_is_as_usual_is_not_sent)
+{
+        struct command_item items[] = { { .key = text_of("a"), .value = SCENE_VALUE, .fence = 8 },
+                                        { .key = text_of("b"), .value = SCENE_VALUE_B, .fence = 9 } };
+        struct command command = {
+                .round = 9, .ttl_ms = 4000, .fence_slack_ms = 10000, .items = items, .items_n = 2, .acquire_n = 2
+        };
+        static const char *const calls[] = {
+                "EVALSHA " FAKE_SHA_TAKE " 2 a b 4000  " SCENE_VALUE " 8 " SCENE_VALUE_B " 9",
+                "EVALSHA " FAKE_SHA_TAKE " 2 a b 4000  " SCENE_VALUE " 8 " SCENE_VALUE_B " 9 2 9999",
+                "EVALSHA " FAKE_SHA_TAKE " 2 a b 4000  " SCENE_VALUE " 8 " SCENE_VALUE_B " 9 0 10000",
+                "EVALSHA " FAKE_SHA_RELEASE " 2 a b " SCENE_VALUE " " SCENE_VALUE_B,
+                "EVALSHA " FAKE_SHA_RELEASE " 2 a b " SCENE_VALUE " " SCENE_VALUE_B " 10",
+        };
+        struct scene s;
+
+        scene_up(&s);
+        ck_assert_int_eq(scene_send(&s, &command), 0);
+        command.fence_slack_ms = 9999;
+        ck_assert_int_eq(scene_send(&s, &command), 0);
+        command.fence_slack_ms = 10000;
+        command.acquire_n = 0;
+        ck_assert_int_eq(scene_send(&s, &command), 0);
+        command.kind = COMMAND_RELEASE;
+        ck_assert_int_eq(scene_send(&s, &command), 0);
+        items[0].heard = true;
+        ck_assert_int_eq(scene_send(&s, &command), 0);
+        until_asked(&s, 5);
+        for (unsigned i = 0; i < 5; ++i)
+                ck_assert_str_eq(s.fake.commands[FAKE_INTRODUCTION_N + i], calls[i]);
+        scene_close_node(&s);
+        for (unsigned i = 0; i < 5; ++i)
+                scene_expect(&s, "lost 9");
         scene_end(&s);
 }
 END_TEST
@@ -71,10 +108,10 @@ START_TEST(the_prefix_is_put_before_every_key)
         scene_start(&s);
         scene_expect(&s, "up");
         scene_send(&s, &(struct command){ .round = 1, .kind = COMMAND_RELEASE, .items = items, .items_n = 2 });
-        fake_redis_rule(&s.fake, "EVALSHA", "*3\r\n:1\r\n:2\r\n:5\r\n");
+        fake_redis_rule(&s.fake, "EVALSHA", "$11\r\n1 0 5999 11\r\n");
         scene_expect(&s, "granted 1 2 5");
         ck_assert_str_eq(s.fake.commands[FAKE_INTRODUCTION_N],
-                         "EVALSHA " FAKE_SHA_RELEASE " 2 locks:a locks: " SCENE_VALUE " 0 " SCENE_VALUE " 0");
+                         "EVALSHA " FAKE_SHA_RELEASE " 2 locks:a locks: " SCENE_VALUE " " SCENE_VALUE);
         scene_end(&s);
 }
 END_TEST
@@ -92,12 +129,13 @@ START_TEST(answers_say_what_the_node_said)
         }
         scene_send(&s, &(struct command){ .round = 1, .ttl_ms = 1, .items = items, .items_n = 64, .acquire_n = 64 });
         until_asked(&s, 1);
-        fake_redis_reply(&s.fake, "*6\r\n:0\r\n:900\r\n:1700000000000\r\n:1\r\n:64\r\n:3\r\n");
+        fake_redis_reply(&s.fake, "$85\r\n0 1700000000 123 900 101000000000"
+                                  "0000000000000000000000000000000000000000000000000001\r\n");
         scene_expect(&s, "held 1 8000000000000005 900 1700000000000");
         scene_take(&s, 2);
         scene_release(&s, 3);
         until_asked(&s, 3);
-        fake_redis_reply(&s.fake, GRANTED "*3\r\n:1\r\n:1\r\n:6\r\n");
+        fake_redis_reply(&s.fake, GRANTED "$10\r\n1 0 6000 1\r\n");
         scene_expect(&s, "granted 2 0 5");
         scene_expect(&s, "granted 3 1 6");
         scene_end(&s);
@@ -179,24 +217,42 @@ START_TEST(what_no_script_can_have_answered_ends_the_connection)
                 { "$-1\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*-1\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*0\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*2\r\n:1\r\n:0\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*2\r\n:0\r\n:0\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*3\r\n:1\r\n:0\r\n+5\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*3\r\n:1\r\n:0\r\n$-1\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*3\r\n:1\r\n:0\r\n-ERR no\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*3\r\n:2\r\n:1\r\n:5\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*4\r\n:2\r\n:0\r\n:5\r\n:1\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*3\r\n:3\r\n:0\r\n:5\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*3\r\n:1\r\n:7\r\n:5\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*3\r\n:1\r\n:0\r\n:-5\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*3\r\n:1\r\n:0\r\n:6\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*5\r\n:1\r\n:0\r\n:5\r\n:1\r\n:2\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*4\r\n:1\r\n:0\r\n:5\r\n:9007199254740992\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*3\r\n:0\r\n:0\r\n:5\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*4\r\n:0\r\n:0\r\n:5\r\n:0\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*4\r\n:0\r\n:0\r\n:5\r\n:2\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*4\r\n:0\r\n:0\r\n:5\r\n:65\r\n", "down an answer of the wrong shape to TAKE" },
-                { "*5\r\n:0\r\n:0\r\n:5\r\n:1\r\n:1\r\n", "down an answer of the wrong shape to TAKE" },
+                { "*4\r\n:1\r\n:0\r\n:5000\r\n:9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "+1 0 5000 9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$0\r\n\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$1\r\n1\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$3\r\n1 0\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$8\r\n1 0 5000\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$9\r\n1 0 5000 \r\n", "down an answer of the wrong shape to TAKE" },
+                { "$11\r\n1  0 5000 9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$11\r\n 1 0 5000 9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$11\r\n1 0 5000  9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$11\r\n1 0 5000 9 \r\n", "down an answer of the wrong shape to TAKE" },
+                { "$12\r\n1 0 5000 9 9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$11\r\n1 0 5000 -9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$11\r\n1 0 5000 +9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$11\r\n1 0 5000 9x\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$12\r\n1 0 5000 0x9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$12\r\n1 0 5000 1e3\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$12\r\n1 0 5000 1.5\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$13\r\n1 0 1000000 9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$22\r\n1 9223372036854775 0 9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$29\r\n1 10000000000000000000000 0 9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$29\r\n1 0 5000 18446744073709551625\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$25\r\n1 0 5000 9007199254740992\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$10\r\n2 0 5000 1\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$12\r\n2 0 5000 9 1\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$8\r\n3 0 5000\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$10\r\n3 0 5000 9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$8\r\n0 0 5000\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$10\r\n0 0 5000 9\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$11\r\n0 0 5000 9 \r\n", "down an answer of the wrong shape to TAKE" },
+                { "$12\r\n0 0 5000 9 0\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$12\r\n0 0 5000 9 2\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$13\r\n0 0 5000 9 11\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$13\r\n0 0 5000 9 01\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$14\r\n0 0 5000 9 1 1\r\n", "down an answer of the wrong shape to TAKE" },
+                { "$10\r\n0 0 5000 1\r\n", "down an answer of the wrong shape to TAKE" },
                 { "*3\r\n:1\r\n*1\r\n:0\r\n:5\r\n", "down a reply with an array in an array" },
                 { "*1\r\n*1\r\n*1\r\n*1\r\n", "down a reply with an array in an array" },
                 { "HTTP/1.1 400 Bad Request\r\n\r\n", "down not the Redis protocol: *" },
@@ -238,18 +294,60 @@ START_TEST(what_no_script_can_have_answered_ends_the_connection)
 }
 END_TEST
 
-START_TEST(a_release_is_answered_with_yes_and_a_number)
+START_TEST(each_key_of_a_release_or_renewal_has_its_digit)
 {
-        static const char *const bad[] = { "*3\r\n:0\r\n:0\r\n:5\r\n", "*4\r\n:0\r\n:0\r\n:5\r\n:1\r\n",
-                                           "*3\r\n:1\r\n:2\r\n:5\r\n", "*3\r\n:1\r\n:-1\r\n:5\r\n" };
+        const struct command_item k = { .key = text_of("k"), .value = SCENE_VALUE };
+        static const struct {
+                enum command_kind kind;
+                const char *reply;
+                const char *line;
+        } cases[] = {
+                { COMMAND_RELEASE, "$10\r\n1 0 5000 0\r\n", "granted 1 0 5" },
+                { COMMAND_RELEASE, "$10\r\n1 0 5000 1\r\n", "granted 1 1 5" },
+                { COMMAND_RELEASE, "$10\r\n1 0 5000 2\r\n", "granted 1 1 5" },
+                { COMMAND_RENEW, "$10\r\n1 0 5000 1\r\n", "granted 1 0 5" },
+                { COMMAND_RENEW, "$10\r\n1 0 5000 0\r\n", "held 1 1 0 5" },
+                { COMMAND_RENEW, "$8\r\n2 0 5000\r\n", "uncertified 1" },
+                { COMMAND_PLANT, "$10\r\n1 0 5000 1\r\n", "granted 1 0 5" },
+                { COMMAND_PLANT, "$10\r\n1 0 5000 0\r\n", "held 1 1 0 5" },
+        };
+        static const struct {
+                enum command_kind kind;
+                const char *reply;
+        } bad[] = {
+                { COMMAND_RELEASE, "$8\r\n1 0 5000\r\n" },      { COMMAND_RELEASE, "$9\r\n1 0 5000 \r\n" },
+                { COMMAND_RELEASE, "$10\r\n0 0 5000 1\r\n" },   { COMMAND_RELEASE, "$8\r\n2 0 5000\r\n" },
+                { COMMAND_RELEASE, "$10\r\n1 0 5000 3\r\n" },   { COMMAND_RELEASE, "$11\r\n1 0 5000 11\r\n" },
+                { COMMAND_RELEASE, "$12\r\n1 0 5000 1 1\r\n" }, { COMMAND_RELEASE, "$10\r\n1 0 5000 -\r\n" },
+                { COMMAND_RENEW, "$10\r\n1 0 5000 2\r\n" },     { COMMAND_RENEW, "$12\r\n0 0 5000 9 1\r\n" },
+                { COMMAND_RENEW, "$10\r\n2 0 5000 1\r\n" },     { COMMAND_PLANT, "$8\r\n2 0 5000\r\n" },
+                { COMMAND_PLANT, "$10\r\n1 0 5000 2\r\n" },
+        };
+        static const char *const names[] = {
+                [COMMAND_RELEASE] = "RELEASE", [COMMAND_RENEW] = "RENEW", [COMMAND_PLANT] = "PLANT"
+        };
+        struct command command = { .round = 1, .items = &k, .items_n = 1 };
+        char line[NODE_REASON_MAX];
         struct scene s;
 
         scene_up(&s);
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+                command.kind = cases[i].kind;
+                scene_send(&s, &command);
+                until_asked(&s, (unsigned)i + 1);
+                fake_redis_reply(&s.fake, cases[i].reply);
+                scene_expect(&s, cases[i].line);
+        }
+        ck_assert_uint_eq(s.fake.connections_n, 1);
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); ++i) {
-                scene_release(&s, 1);
-                scene_until(&s, s.fake.reads_n == 2);
-                fake_redis_reply(&s.fake, bad[i]);
-                scene_expect(&s, "down an answer of the wrong shape to RELEASE");
+                unsigned asked = fake_redis_count(&s.fake, "EVAL");
+
+                command.kind = bad[i].kind;
+                scene_send(&s, &command);
+                until_asked(&s, asked + 1);
+                fake_redis_reply(&s.fake, bad[i].reply);
+                snprintf(line, sizeof(line), "down an answer of the wrong shape to %s", names[command.kind]);
+                scene_expect(&s, line);
                 scene_expect(&s, "lost 1");
                 scene_expect(&s, "up");
         }
@@ -444,10 +542,10 @@ START_TEST(callbacks_may_close_with_replies_still_unread)
 }
 END_TEST
 
-UNIT_MAIN("redis_answers", commands_are_script_calls, the_prefix_is_put_before_every_key,
+UNIT_MAIN("redis_answers", commands_are_script_calls, what_is_as_usual_is_not_sent, the_prefix_is_put_before_every_key,
           answers_say_what_the_node_said, an_error_is_an_answer, a_reply_may_come_in_two_pieces_split_anywhere,
           many_replies_may_come_in_one_piece, what_no_script_can_have_answered_ends_the_connection,
-          a_release_is_answered_with_yes_and_a_number, a_reply_that_does_not_end_is_cut_off,
+          each_key_of_a_release_or_renewal_has_its_digit, a_reply_that_does_not_end_is_cut_off,
           a_reply_that_nobody_waits_for_ends_the_connection, a_connection_may_end_after_any_byte_of_a_reply,
           a_script_that_the_node_forgot_is_sent_along_until_it_was_answered, callbacks_may_send_and_flush,
           callbacks_may_close_with_replies_still_unread)

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#define GRANTED "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n"
+#define GRANTED "$13\r\n1 0 5000 1024\r\n"
 
 static void until_asked(struct scene *s, unsigned n)
 {

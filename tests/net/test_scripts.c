@@ -8,7 +8,10 @@
 #include "unit/unit.h"
 
 #include <inttypes.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KEYS_N      6
 #define SEQUENCES_N 1000 /* or as many as $SEQUENCES says */
@@ -284,6 +287,28 @@ START_TEST(a_key_without_a_ttl_gives_no_time)
 }
 END_TEST
 
+/* A text that Lua makes of a number by itself has 14 digits. */
+START_TEST(a_ttl_of_many_years_is_told_to_the_millisecond)
+{
+        const struct command_item a = { .key = text_of("a"), .value = SCENE_VALUE };
+        const struct command peek = { .kind = COMMAND_PEEK, .items = &a, .items_n = 1 };
+        const uint64_t ttl_ms = UINT64_C(8123456789012345);
+        const struct answer *answer;
+        struct stage t;
+
+        stage_init(&t);
+        real_redis_do(&t.server, "SET a x PX 8123456789012345");
+        answer = stage_take(&t, &a, 1, 1, 9000);
+        ck_assert_int_eq(answer->verdict, ANSWER_HELD);
+        ck_assert_uint_le(answer->number, ttl_ms);
+        ck_assert_uint_gt(answer->number, ttl_ms - 60000);
+        answer = stage_do(&t, peek);
+        ck_assert_uint_le(answer->number, ttl_ms);
+        ck_assert_uint_gt(answer->number, ttl_ms - 60000);
+        stage_end(&t);
+}
+END_TEST
+
 START_TEST(a_key_of_another_type_is_an_error_and_leaves_all_as_it_was)
 {
         const struct command_item items[] = { { .key = text_of("a"), .value = SCENE_VALUE },
@@ -386,6 +411,73 @@ START_TEST(a_release_goes_through_all_keys)
 }
 END_TEST
 
+/* Reads until the bytes end in `end`. */
+static void until_read(int fd, const char *end)
+{
+        char bytes[512];
+        size_t n = 0;
+        ssize_t k;
+
+        do {
+                k = read(fd, bytes + n, sizeof(bytes) - 1 - n);
+                ck_assert_int_gt(k, 0);
+                n += (size_t)k;
+                bytes[n] = '\0';
+        } while (n < strlen(end) || strcmp(bytes + n - strlen(end), end) != 0);
+}
+
+static int stage_listener(const struct stage *t, const char *key)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s", t->server.path);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+        ck_assert_int_gt(dprintf(fd, "SUBSCRIBE redlockd:free:%s\r\n", key), 0);
+        until_read(fd, ":1\r\n");
+        return fd;
+}
+
+START_TEST(a_release_tells_who_listens_how_many_do_and_the_host_whether_others_do)
+{
+        struct command_item items[] = {
+                { .key = text_of("none"), .value = SCENE_VALUE },
+                { .key = text_of("other"), .value = SCENE_VALUE },
+                { .key = text_of("own"), .value = SCENE_VALUE, .heard = true },
+                { .key = text_of("both"), .value = SCENE_VALUE, .heard = true },
+                { .key = text_of("not-ours"), .value = SCENE_VALUE },
+        };
+        const struct answer *answer;
+        struct stage t;
+        int fds[5];
+
+        stage_init(&t);
+        stage_take(&t, items, 4, 4, 9000);
+        fds[0] = stage_listener(&t, "other");
+        fds[1] = stage_listener(&t, "own");
+        fds[2] = stage_listener(&t, "both");
+        fds[3] = stage_listener(&t, "both");
+        fds[4] = stage_listener(&t, "not-ours");
+        answer = stage_release(&t, items, 5);
+        ck_assert_int_eq(answer->verdict, ANSWER_GRANTED);
+        ck_assert_uint_eq(answer->number, 4);
+        ck_assert_uint_eq(answer->taken, 1 << 1 | 1 << 3);
+        until_read(fds[0], "$1\r\n1\r\n");
+        until_read(fds[1], "$1\r\n1\r\n");
+        until_read(fds[2], "$1\r\n2\r\n");
+        until_read(fds[3], "$1\r\n2\r\n");
+        ck_assert_int_lt(recv(fds[4], (char[1]){ 0 }, 1, MSG_DONTWAIT), 0);
+        /* nobody has said that he listens himself */
+        for (unsigned i = 0; i < 4; ++i)
+                items[i].heard = false;
+        stage_take(&t, items, 4, 4, 9000);
+        ck_assert_uint_eq(stage_release(&t, items, 4)->taken, 1 << 1 | 1 << 2 | 1 << 3);
+        for (unsigned i = 0; i < 5; ++i)
+                close(fds[i]);
+        stage_end(&t);
+}
+END_TEST
+
 START_TEST(a_release_that_may_not_delete_is_an_error)
 {
         const struct command_item items[] = { { .key = text_of("a"), .value = SCENE_VALUE },
@@ -440,7 +532,8 @@ END_TEST
 
 UNIT_MAIN("scripts", random_sequences_are_answered_as_by_the_memory_node, all_or_nothing, the_node_says_its_time,
           a_ttl_is_set_raised_and_never_cut, a_key_whose_ttl_has_passed_is_free, a_key_without_a_ttl_gives_no_time,
-          a_key_of_another_type_is_an_error_and_leaves_all_as_it_was, a_renewal_is_of_each_key_for_itself,
-          a_peek_changes_nothing_and_shows_no_value, a_release_goes_through_all_keys,
+          a_ttl_of_many_years_is_told_to_the_millisecond, a_key_of_another_type_is_an_error_and_leaves_all_as_it_was,
+          a_renewal_is_of_each_key_for_itself, a_peek_changes_nothing_and_shows_no_value,
+          a_release_goes_through_all_keys, a_release_tells_who_listens_how_many_do_and_the_host_whether_others_do,
           a_release_that_may_not_delete_is_an_error, scripts_that_the_server_forgot_come_back,
           the_server_says_who_it_is)

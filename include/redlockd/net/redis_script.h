@@ -5,21 +5,26 @@
  * (https://redis.io/docs/latest/develop/interact/programmability/eval-intro/): their text, the calls and the answers.
  * Private to net/redis.
  *
- *      TAKE     KEYS the keys, ARGV acquire_n, ttl_ms, certificate, fence_slack_ms, for each key its value and fence
- *               {1, 0, node ms, fence, ...}              done; the fences of those that were acquired
- *               {2, 0, node ms}                          nothing done: another certificate stands there, or none; a
- *                                                        certificate of "" is not compared
- *               {0, number, node ms, index from 1, ...}  the keys in the way; number as in struct answer
- *      RELEASE  KEYS the keys, ARGV for each key its value, and 1 or 0: whether this host listens for it here
- *               {1, keys deleted, node ms, index from 1, ...}  the keys for which another host listens; to a key's
- *               channel goes how many listen
+ * An answer is one string: a digit, the node's time as TIME gives it (seconds, microseconds), and what else there is to
+ * say, with a space between two of them. DIGITS: one for each key.
+ *
+ *      TAKE     KEYS the keys, ARGV ttl_ms, certificate, for each key its value and fence; and, unless all keys are to
+ *               be acquired with the usual slack of 10000 ms: acquire_n, fence_slack_ms
+ *               "1 s us fence ..."       done; the fences of those that were acquired
+ *               "2 s us"                 nothing done: another certificate stands there, or none; a certificate of ""
+ *                                        is not compared
+ *               "0 s us number DIGITS"   nothing done: 1 for a key in the way; number as in struct answer
+ *      RELEASE  KEYS the keys, ARGV for each key its value; and, if this host listens there for any of them, DIGITS: 1
+ *               for those
+ *               "1 s us DIGITS"          0 for a key that was not ours; 1 for one that was deleted, 2 if another host
+ *                                        listens for it. To a key's channel goes how many listen
  *      RENEW    KEYS the keys, ARGV the certificate (or ""), for each key its value, its ttl_ms and its fence
- *               {1, 0, node ms}              done for all
- *               {0, 0, node ms, index, ...}  but for these
+ *               "1 s us DIGITS"          1 for a key that was ours, and is renewed
+ *               "2 s us"                 as of TAKE
  *      PLANT    KEYS the keys, ARGV for each key its value, its ttl_ms and its fence
- *               as RENEW
+ *               "1 s us DIGITS"          as of RENEW
  *      PEEK     KEYS the key, ARGV our value of it
- *               {enum peek_value, ttl or 0, node ms, facts}
+ *               "enum peek_value s us ttl-or-0 facts"
  */
 #include "redlockd/base/buffer.h"
 #include "redlockd/core/types.h"
