@@ -302,7 +302,7 @@ START_TEST(a_server_that_does_not_tell_or_does_not_obey_is_left_as_it_is)
 
         scene_up(&s);
         fake_redis_rule(&s.fake, "CLIENT KILL", "-NOPERM no\r\n");
-        fake_redis_rule(&s.fake, "EVALSHA", "*4\r\n:1\r\n:0\r\n:5\r\n:1024\r\n");
+        fake_redis_rule(&s.fake, "EVALSHA", "$10\r\n1 5 0 1024\r\n");
         s.react = take_when_up;
         fake_redis_hang_up(&s.fake);
         scene_expect(&s, "down connection: closed by the server");
