@@ -118,6 +118,46 @@ struct map_link *map_after(const struct map *m, const struct map_link *link)
         return link->next ? link->next : map_scan(m, (link->hash & (m->size - 1)) + 1);
 }
 
+static uint64_t map_place(uint64_t hash)
+{
+        uint64_t x = __builtin_bswap64(hash);
+
+        x = (x & 0x0f0f0f0f0f0f0f0f) << 4 | (x >> 4 & 0x0f0f0f0f0f0f0f0f);
+        x = (x & 0x3333333333333333) << 2 | (x >> 2 & 0x3333333333333333);
+        return (x & 0x5555555555555555) << 1 | (x >> 1 & 0x5555555555555555);
+}
+
+/*
+ * The buckets' own numbers, reversed, are the places' leading bits: a bucket of a table is two neighbouring ones of the
+ * next larger one.
+ */
+bool map_walk(const struct map *m, uint64_t *place, unsigned *steps, struct map_link **ret_link)
+{
+        int shift = 64 - __builtin_ctzll(m->size);
+        struct map_link *link, *lowest = NULL;
+        uint64_t i;
+
+        for (i = *place >> shift; i < m->size; ++i) {
+                if (*steps == 0) {
+                        if (i > *place >> shift)
+                                *place = i << shift;
+                        *ret_link = NULL;
+                        return true;
+                }
+                --*steps;
+                for (link = m->buckets[map_place(i << shift)]; link; link = link->next)
+                        if (map_place(link->hash) >= *place &&
+                            (!lowest || map_place(link->hash) < map_place(lowest->hash)))
+                                lowest = link;
+                if (lowest) {
+                        *place = map_place(lowest->hash);
+                        *ret_link = map_first(m, lowest->hash);
+                        return true;
+                }
+        }
+        return false;
+}
+
 static uint64_t rotate(uint64_t x, int bits)
 {
         return (x << bits) | (x >> (64 - bits));

@@ -81,6 +81,70 @@ START_TEST(a_walk_meets_each_link_once)
 }
 END_TEST
 
+/* As much of a walk as `steps` buckets hold; false at its end. */
+static bool walk_some(const struct map *m, uint64_t *place, unsigned steps)
+{
+        struct map_link *link;
+
+        while (map_walk(m, place, &steps, &link)) {
+                if (!link)
+                        return true;
+                for (; link; link = map_next(link))
+                        ++container_of(link, struct thing, link)->number;
+                if (*place == UINT64_MAX)
+                        return false;
+                ++*place;
+        }
+        return false;
+}
+
+/* The table doubles five times under it; half of the links go, in an order of their own. */
+START_TEST(a_walk_in_pieces_meets_each_link_once_however_the_table_grows)
+{
+        static struct thing things[1000];
+        struct hash_seed seed = { 1, 2 };
+        unsigned i, n = 30, gone_n = 0;
+        uint64_t place = 0;
+        struct map m;
+
+        ck_assert_int_eq(map_init(&m), 0);
+        for (i = 0; i < n; ++i)
+                map_link(&m, &things[i].link, i == 7 ? UINT64_MAX : i == 8 ? 0 : hash_u64(&seed, i, 0));
+        for (i = 20; i < 25; ++i) { /* several of one hash */
+                map_unlink(&m, &things[i].link);
+                map_link(&m, &things[i].link, 4711);
+        }
+        while (walk_some(&m, &place, 3)) {
+                for (i = 0; i < 60 && n < 1000; ++i, ++n)
+                        map_link(&m, &things[n].link, hash_u64(&seed, n, 0));
+                if (gone_n < 15)
+                        map_unlink(&m, &things[gone_n++].link);
+        }
+        ck_assert_uint_eq(m.size, 1024);
+        for (i = 0; i < 1000; ++i) {
+                ck_assert_int_le(things[i].number, 1);
+                ck_assert(i < 15 || i >= 30 || things[i].number == 1);
+                if (i >= gone_n)
+                        map_unlink(&m, &things[i].link);
+        }
+        map_deinit(&m);
+}
+END_TEST
+
+START_TEST(a_walk_over_an_empty_table_looks_into_each_bucket_once)
+{
+        uint64_t place = 0;
+        unsigned pieces = 1;
+        struct map m;
+
+        ck_assert_int_eq(map_init(&m), 0);
+        while (walk_some(&m, &place, 1))
+                ++pieces;
+        ck_assert_uint_eq(pieces, m.size);
+        map_deinit(&m);
+}
+END_TEST
+
 START_TEST(it_grows_with_what_it_holds)
 {
         static struct thing things[1000];
@@ -188,6 +252,7 @@ START_TEST(two_numbers_are_spread)
 END_TEST
 
 UNIT_MAIN("map", what_is_linked_is_found_until_it_is_unlinked, links_of_one_bucket_keep_their_hashes_apart,
-          a_walk_meets_each_link_once, it_grows_with_what_it_holds, without_memory_to_grow_it_still_takes_links,
-          the_hash_is_siphash_1_3, it_is_emptied_one_by_one_without_looking_at_emptied_buckets_again,
-          two_numbers_are_spread)
+          a_walk_meets_each_link_once, a_walk_in_pieces_meets_each_link_once_however_the_table_grows,
+          a_walk_over_an_empty_table_looks_into_each_bucket_once, it_grows_with_what_it_holds,
+          without_memory_to_grow_it_still_takes_links, the_hash_is_siphash_1_3,
+          it_is_emptied_one_by_one_without_looking_at_emptied_buckets_again, two_numbers_are_spread)

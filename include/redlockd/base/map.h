@@ -9,6 +9,7 @@
  */
 #include "redlockd/base/text.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,14 @@ struct map_link *map_next(const struct map_link *link);
 /* Any link, or NULL when empty; and the one after it in the table's own order, for walks that change nothing. */
 struct map_link *map_any(const struct map *m);
 struct map_link *map_after(const struct map *m, const struct map_link *link);
+
+/*
+ * A walk that may be broken off and goes on later, however the table has changed meanwhile: in the order of places,
+ * which are hashes with their bits reversed, so that no growth moves a link from one side of another to the other. From
+ * *place on, 0 at first: finds the link of the lowest place and sets *place to it. Returns false at the end; true with
+ * *ret_link NULL where it has looked into *steps buckets, and goes on from *place. Links of one hash have one place.
+ */
+bool map_walk(const struct map *m, uint64_t *place, unsigned *steps, struct map_link **ret_link);
 
 /*
  * SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012): without the seed nobody can choose keys
