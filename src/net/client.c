@@ -1,14 +1,15 @@
 /*
  * One accepted connection as a pipe of bytes.
  *
- *      NEW -> READING <-> PAUSED          PAUSED: more than output_max waits to be written, or its turn is over
- *               |            |
+ *      NEW -> READING <-> PAUSED          PAUSED: more than output_max waits to be written, or its turn is over, or
+ *               |            |                    something is owed
  *               +-> ENDED <--+            EOF, a failure or client_stop(): nothing is called back any more
  *                     |
  *      (any) ---> FINISHING -> CLOSING    what is due is written, then the handles are closed
  *
  * Output: `out` takes what is appended; `block` is what is being written, untouched while libuv has it, and changes
- * places with `out` when it is used up. Large blocks are handed to libuv in pieces, so that progress is seen.
+ * places with `out` when it is used up. Large blocks are handed to libuv in pieces, so that progress is seen. What is
+ * too long for one turn, or for this buffer, is owed: it is asked for in each turn in which there is room for more.
  *
  * A peer that does not read: past output_max nothing is read from it, so that the memory it can cost is bounded; if it
  * does not come down to half of that within CLIENT_STALL_MS, it is given up.
@@ -46,13 +47,15 @@ static const unsigned client_moves[] = {
 
 struct client {
         uv_pipe_t pipe;
-        uv_timer_t timer; /* PAUSED: the stall; FINISHING: the end of patience */
-        uv_idle_t turn; /* PAUSED: its next turn comes. (A timer of 0 ms would fire again and again in the same turn) */
+        uv_timer_t timer; /* `full`: the stall; FINISHING: the end of patience */
+        uv_idle_t turn;   /* its next turn comes. (A timer of 0 ms would fire again and again in the same turn) */
         uv_write_t write;
         unsigned open_n; /* handles */
         enum client_state state;
         bool writing;    /* `write` is under way, with write_n bytes of `block` */
         bool broken;     /* nothing can be written any more */
+        bool full;       /* more than output_max waited, and not yet half of it or less since */
+        bool owes;       /* on_room() has more */
         bool piece_full; /* the last read filled its buffer */
         size_t write_n;
         struct buffer out;
@@ -92,10 +95,15 @@ static void client_free_cb(uv_handle_t *handle)
 
 static void client_close(struct client *c)
 {
+        bool owes = c->owes;
+
         client_move(c, CLIENT_CLOSING);
+        c->owes = false;
         uv_close((uv_handle_t *)&c->timer, client_free_cb);
         uv_close((uv_handle_t *)&c->turn, client_free_cb);
         uv_close((uv_handle_t *)&c->pipe, client_free_cb);
+        if (owes)
+                c->options.on_end(c->options.userdata, "closed before all was said");
 }
 
 static bool client_reads(const struct client *c)
@@ -134,7 +142,6 @@ static void client_pause(struct client *c)
 {
         client_move(c, CLIENT_PAUSED);
         uv_read_stop((uv_stream_t *)&c->pipe);
-        uv_timer_start(&c->timer, client_stall_cb, CLIENT_STALL_MS, 0);
 }
 
 /* Shows bytes once. Where some are left it is not this client's turn any more. */
@@ -166,31 +173,47 @@ static void client_resume(struct client *c)
                 client_end(c, uv_strerror(r));
 }
 
-static bool client_has_room(const struct client *c)
-{
-        return client_waiting(c) <= c->options.output_max / 2;
-}
-
+/* What was left over has its turn: output first, since what is read now is answered after it. */
 static void client_turn_cb(uv_idle_t *turn)
 {
         struct client *c = turn->data;
 
         uv_idle_stop(&c->turn);
-        if (!client_has_room(c))
+        if (c->full)
                 return; /* more has come meanwhile */
-        uv_timer_stop(&c->timer);
-        client_resume(c);
+        if (!c->owes) {
+                client_resume(c);
+                return;
+        }
+        c->owes = false;
+        if (c->options.on_room(c->options.userdata) && c->state != CLIENT_CLOSING)
+                c->owes = true;
+        client_flush(c);
+}
+
+static void client_gauge(struct client *c)
+{
+        bool was = c->full;
+
+        c->full = was ? client_waiting(c) > c->options.output_max / 2 : client_full(c);
+        if (c->full == was || !client_reads(c))
+                return;
+        if (c->full)
+                uv_timer_start(&c->timer, client_stall_cb, CLIENT_STALL_MS, 0);
+        else
+                uv_timer_stop(&c->timer);
 }
 
 /* What follows from how much waits now. */
 static void client_balance(struct client *c)
 {
-        if (c->state == CLIENT_PAUSED && client_has_room(c))
-                uv_idle_start(&c->turn, client_turn_cb);
-        else if (c->state == CLIENT_READING && client_full(c))
+        client_gauge(c);
+        if (c->state == CLIENT_READING && (c->full || c->owes))
                 client_pause(c);
-        else if (c->state == CLIENT_FINISHING && client_waiting(c) == 0)
+        if (c->state == CLIENT_FINISHING && client_waiting(c) == 0 && !c->owes)
                 client_close(c);
+        else if (!c->full && (c->state == CLIENT_PAUSED || (c->state == CLIENT_FINISHING && c->owes)))
+                uv_idle_start(&c->turn, client_turn_cb);
 }
 
 static void client_write_cb(uv_write_t *write, int status)
@@ -391,6 +414,11 @@ struct buffer *client_output(struct client *c)
 bool client_full(const struct client *c)
 {
         return client_waiting(c) > c->options.output_max;
+}
+
+void client_owe(struct client *c)
+{
+        c->owes = true;
 }
 
 void client_stop(struct client *c)

@@ -26,6 +26,11 @@ struct client_options {
          * others have their turn, is shown again in a later turn.
          */
         void (*on_bytes)(void *userdata, struct text *bytes);
+        /*
+         * After client_owe(): there is room for more, and it is this client's turn. Prints until client_full(), or to
+         * let others have theirs; returns whether it still owes something.
+         */
+        bool (*on_room)(void *userdata);
         /* Nothing more will come: at EOF with NULL, else with the reason, and then nothing can be written either. */
         void (*on_end)(void *userdata, const char *reason);
 };
@@ -60,11 +65,20 @@ struct buffer *client_output(struct client *c);
 /* True while more than output_max waits to be written. */
 bool client_full(const struct client *c);
 
+/*
+ * More is to be said than was printed: nothing is read until on_room() has printed the rest. It is called once in a
+ * turn, and as fast as the peer reads.
+ */
+void client_owe(struct client *c);
+
 /* Writes what it can without waiting, and the rest when the peer reads. May call on_end(). */
 void client_flush(struct client *c);
 
 /* No more is read, and nothing is called back any more. */
 void client_stop(struct client *c);
 
-/* As client_stop(); closes once everything is written, CLIENT_FINISH_MS at most. Freed by the loop. */
+/*
+ * As client_stop(); closes once everything is written, CLIENT_FINISH_MS at most. Freed by the loop. Where it owes
+ * something, on_room() is called on until it has no more, or else on_end() once, that nobody will ask any more.
+ */
 void client_finish(struct client *c);
