@@ -82,6 +82,12 @@ int buffer_append(struct buffer *b, const void *bytes, size_t n)
         return 0;
 }
 
+void buffer_cut(struct buffer *b, size_t len)
+{
+        assert(len <= buffer_len(b));
+        b->end = b->start + len;
+}
+
 void buffer_consume(struct buffer *b, size_t n)
 {
         assert(n <= buffer_len(b));

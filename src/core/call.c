@@ -142,6 +142,7 @@ static void call_link(struct engine *e, struct call *c)
         }
         TAILQ_INSERT_TAIL(&s->calls, c, entry);
         ++e->calls_n;
+        e->waiters_n += call_takes(c);
 }
 
 static int call_new(struct engine *e, struct session *s, const struct request *request, struct call **ret_call)
@@ -426,6 +427,7 @@ void call_finish(struct engine *e, struct call *c, enum error_name error)
         c->session = NULL;
         TAILQ_REMOVE(&s->calls, c, entry);
         --e->calls_n;
+        e->waiters_n -= call_takes(c);
         for (i = 0; i < c->claims_n; ++i)
                 claim_leave(e, &c->claims[i]);
         c->reply.session = c->session_id;

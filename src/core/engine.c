@@ -110,7 +110,7 @@ struct engine *engine_free(struct engine *e)
         if (!e)
                 return NULL;
         engine_forget_popped(e);
-        assert(e->sessions.n == 0 && e->rounds.n == 0);
+        assert(e->sessions.n == 0 && e->rounds.n == 0 && e->waiters_n == 0);
         engine_end_delays(e);
         while ((l = TAILQ_FIRST(&e->release_due)))
                 lease_forget(e, l);

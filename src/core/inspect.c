@@ -1,5 +1,10 @@
 /*
- * Read-only views of the engine. Everything is in the order of opening, of granting and of arrival.
+ * Read-only views of the engine. Everything is in the order of opening, of granting and of arrival; but keys, of which
+ * there may be many and which have no order of their own, in that of their hashes.
+ *
+ * What makes it possible to go on with a walk after the engine has changed: sessions and requests have numbers that
+ * only rise and stand in lists in the order of these; each session's locks stand in the order of their grant; places in
+ * the table of keys do not change when it grows.
  */
 #include "redlockd/core/inspect.h"
 
@@ -34,8 +39,6 @@ static unsigned count_nodes(const struct engine *e, enum node_state state)
 
 void inspect_status(const struct engine *e, struct inspect_status *ret_status)
 {
-        struct session *s;
-
         *ret_status = (struct inspect_status){ .members = e->members,
                                                .nodes_n = (unsigned)__builtin_popcount(e->members),
                                                .nodes_up_n = count_nodes(e, NODE_UP),
@@ -44,11 +47,9 @@ void inspect_status(const struct engine *e, struct inspect_status *ret_status)
                                                .quorum = members_quorum(e),
                                                .sessions_n = e->sessions.n,
                                                .locks_n = e->held_n,
+                                               .waiters_n = e->waiters_n,
                                                .draining = e->draining,
                                                .counters = e->counters };
-        TAILQ_FOREACH (s, &e->sessions_in_order, in_order) {
-                ret_status->waiters_n += session_count_waiting(s);
-        }
 }
 
 uint64_t inspect_oldest_wait_ns(const struct engine *e, uint64_t now_ns)
@@ -59,8 +60,11 @@ uint64_t inspect_oldest_wait_ns(const struct engine *e, uint64_t now_ns)
 
         TAILQ_FOREACH (s, &e->sessions_in_order, in_order) {
                 TAILQ_FOREACH (c, &s->calls, entry) {
-                        if ((c->method == METHOD_ADD || c->method == METHOD_EXTEND) && c->arrived_ns < oldest_ns)
+                        if (c->method != METHOD_ADD && c->method != METHOD_EXTEND)
+                                continue;
+                        if (c->arrived_ns < oldest_ns)
                                 oldest_ns = c->arrived_ns;
+                        break; /* the others came after it */
                 }
         }
         return now_ns - oldest_ns;
@@ -104,13 +108,13 @@ bool inspect_next_session(const struct engine *e, uint64_t after, struct inspect
         return true;
 }
 
-static void inspect_lock(uint64_t now_ns, const struct lock *l, inspect_lock_fn fn, void *userdata)
+static bool inspect_lock(uint64_t now_ns, const struct lock *l, inspect_lock_fn fn, void *userdata)
 {
         char value[TOKEN_TEXT_LEN + 1];
         struct inspect_lock view;
 
         if (l->state != LOCK_HELD || now_ns >= l->valid_until_ns)
-                return;
+                return true;
         token_print(&l->value, value);
         view = (struct inspect_lock){ .key = resource_key(l->resource),
                                       .value = value,
@@ -122,60 +126,156 @@ static void inspect_lock(uint64_t now_ns, const struct lock *l, inspect_lock_fn 
                                       .since_ns = l->since_ns,
                                       .waiters_n = resource_queue_n(l->resource),
                                       .nodes = l->lease->counted | l->lease->fresh };
-        fn(userdata, &view);
+        return fn(userdata, &view);
 }
 
-void inspect_locks(const struct engine *e, uint64_t now_ns, uint64_t session, struct text key, inspect_lock_fn fn,
-                   void *userdata)
+/* The session of this number, or the first one after it. */
+static struct session *session_from(const struct engine *e, uint64_t id)
+{
+        struct session *s = session_find(e, id);
+
+        if (s)
+                return s;
+        s = TAILQ_FIRST(&e->sessions_in_order);
+        while (s && s->id < id)
+                s = TAILQ_NEXT(s, in_order);
+        return s;
+}
+
+/* The session's first lock that was not walked yet. The last that was is found at once, if it is still there. */
+static struct lock *lock_from(const struct engine *e, const struct session *s, const struct inspect_cursor *cursor)
+{
+        struct lock *l = TAILQ_FIRST(&s->held), *last;
+        struct map_link *link;
+
+        if (cursor->from_ns == UINT64_MAX)
+                return NULL;
+        for (link = cursor->from_ns > 0 ? map_first(&e->resources, cursor->hash) : NULL; link; link = map_next(link)) {
+                last = container_of(link, struct resource, link)->holder;
+                if (last && last->session == s && last->state == LOCK_HELD && last->since_ns == cursor->from_ns - 1)
+                        l = last;
+        }
+        while (l && l->since_ns < cursor->from_ns)
+                l = TAILQ_NEXT(l, in_session);
+        return l;
+}
+
+/* At least one lock. Returns false where the steps are used up within the session's locks. */
+static bool inspect_session_locks(const struct engine *e, uint64_t now_ns, const struct session *s, unsigned *steps,
+                                  struct inspect_cursor *cursor, inspect_lock_fn fn, void *userdata)
+{
+        struct lock *l = lock_from(e, s, cursor);
+
+        while (l) {
+                *steps -= *steps > 0;
+                if (!inspect_lock(now_ns, l, fn, userdata))
+                        *steps = 0;
+                cursor->from_ns = l->since_ns + 1;
+                cursor->hash = l->resource->link.hash;
+                l = TAILQ_NEXT(l, in_session);
+                if (l && *steps == 0 && l->since_ns >= cursor->from_ns)
+                        return false;
+        }
+        cursor->from_ns = UINT64_MAX;
+        return true;
+}
+
+bool inspect_locks(const struct engine *e, uint64_t now_ns, uint64_t session, struct text key, unsigned steps,
+                   struct inspect_cursor *cursor, inspect_lock_fn fn, void *userdata)
 {
         const struct resource *only = key.data ? resource_find(e, key) : NULL;
         struct session *s;
-        struct lock *l;
 
         if (key.data) {
                 if (only && only->holder && only->holder->state == LOCK_HELD &&
                     (session == 0 || only->holder->session->id == session))
                         inspect_lock(now_ns, only->holder, fn, userdata);
-                return;
+                return false;
         }
-        TAILQ_FOREACH (s, &e->sessions_in_order, in_order) {
-                if (session != 0 && s->id != session)
-                        continue;
-                TAILQ_FOREACH (l, &s->held, in_session) {
-                        inspect_lock(now_ns, l, fn, userdata);
+        s = session ? session_find(e, session) : session_from(e, cursor->session);
+        while (s) {
+                if (s->id != cursor->session) {
+                        if (steps == 0)
+                                return true;
+                        --steps;
+                        *cursor = (struct inspect_cursor){ .session = s->id };
                 }
+                if (!inspect_session_locks(e, now_ns, s, &steps, cursor, fn, userdata))
+                        return true;
+                s = session ? NULL : TAILQ_NEXT(s, in_order);
         }
+        return false;
 }
 
-static void inspect_queue(const struct resource *r, inspect_waiter_fn fn, void *userdata)
+/* The first claim in the queue that was not walked yet. The last that was is found at once, if it is still there. */
+static struct claim *claim_from(const struct engine *e, const struct resource *r, const struct inspect_cursor *cursor)
 {
+        struct session *s = cursor->request ? session_find(e, cursor->session) : NULL;
         struct claim *claim;
-        unsigned position = 0;
+        struct call *c;
+        size_t i;
 
+        for (c = s ? TAILQ_FIRST(&s->calls) : NULL; c && c->id <= cursor->request; c = TAILQ_NEXT(c, entry)) {
+                for (i = 0; c->id == cursor->request && i < c->claims_n; ++i)
+                        if (c->claims[i].resource == r && c->claims[i].queued)
+                                return c->claims[i].after;
+        }
         for (claim = resource_head(r); claim; claim = claim->after) {
+                if (claim->call->id > cursor->request)
+                        break;
+        }
+        return claim;
+}
+
+/* At least one claim. Returns false where the steps are used up within the queue. */
+static bool inspect_queue(const struct engine *e, const struct resource *r, unsigned *steps,
+                          struct inspect_cursor *cursor, inspect_waiter_fn fn, void *userdata)
+{
+        struct claim *claim, *last = NULL;
+
+        for (claim = claim_from(e, r, cursor); claim; claim = claim->after) {
                 const struct call *c = claim->call;
 
+                if (last && *steps == 0)
+                        return false;
+                last = claim;
+                *steps -= *steps > 0;
+                cursor->session = c->session_id;
+                cursor->request = c->id;
                 if (r->holder && r->holder->session == c->session)
                         continue; /* it extends, or leaves as it is, what it holds */
-                ++position;
-                fn(userdata, &(struct inspect_waiter){ .key = resource_key(r),
-                                                       .session = c->session_id,
-                                                       .pid = c->session->pid,
-                                                       .position = position,
-                                                       .since_ns = c->arrived_ns });
+                ++cursor->position;
+                if (!fn(userdata, &(struct inspect_waiter){ .key = resource_key(r),
+                                                            .session = c->session_id,
+                                                            .pid = c->session->pid,
+                                                            .position = cursor->position,
+                                                            .since_ns = c->arrived_ns }))
+                        *steps = 0;
         }
+        return true;
 }
 
-void inspect_waiters(const struct engine *e, struct text key, inspect_waiter_fn fn, void *userdata)
+bool inspect_waiters(const struct engine *e, struct text key, unsigned steps, struct inspect_cursor *cursor,
+                     inspect_waiter_fn fn, void *userdata)
 {
+        const struct resource *only = key.data ? resource_find(e, key) : NULL;
         struct map_link *link;
-        const struct resource *r;
+        uint64_t place = cursor->place;
 
-        if (key.data) {
-                if ((r = resource_find(e, key)))
-                        inspect_queue(r, fn, userdata);
-                return;
+        if (key.data)
+                return only && !inspect_queue(e, only, &steps, cursor, fn, userdata);
+        while (map_walk(&e->resources, &place, &steps, &link)) {
+                if (place != cursor->place)
+                        *cursor = (struct inspect_cursor){ .place = place };
+                if (!link)
+                        return true;
+                /* (Of two keys with one hash, one in 2^64, some that wait for one may not be seen.) */
+                for (; link; link = map_next(link))
+                        if (!inspect_queue(e, container_of(link, struct resource, link), &steps, cursor, fn, userdata))
+                                return true;
+                if (place == UINT64_MAX)
+                        return false;
+                *cursor = (struct inspect_cursor){ .place = ++place };
         }
-        for (link = map_any(&e->resources); link; link = map_after(&e->resources, link))
-                inspect_queue(container_of(link, struct resource, link), fn, userdata);
+        return false;
 }

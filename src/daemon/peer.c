@@ -15,6 +15,7 @@
 #include "redlockd/daemon/access.h"
 #include "redlockd/daemon/admin.h"
 #include "redlockd/daemon/inflight.h"
+#include "redlockd/daemon/outlet.h"
 #include "redlockd/daemon/pump.h"
 #include "redlockd/daemon/reload.h"
 #include "redlockd/daemon/users.h"
@@ -38,13 +39,14 @@ struct peer {
         struct map_link link;
         uint64_t number;
         struct client *client;
+        struct outlet out; /* of `client` */
         struct user *user;
         struct process *process; /* releaseOn "exit"; else NULL */
         struct line_reader lines;
         uint64_t inflight_n;
         unsigned entered_n; /* callbacks of the client that are under way: they free it when they leave */
         bool gone;
-        bool closed;
+        bool closed;    /* freed, once no callback is under way and its output is done */
         bool unflushed; /* is in daemon->unflushed */
         TAILQ_ENTRY(peer) unflushed_link;
 };
@@ -75,7 +77,7 @@ static void peer_enter(struct peer *p)
 
 static void peer_leave(struct peer *p)
 {
-        if (--p->entered_n == 0 && p->closed)
+        if (--p->entered_n == 0 && p->closed && !p->out.busy)
                 mem_free(p);
 }
 
@@ -97,30 +99,31 @@ static void peer_error(struct peer *p, const char *id, const struct wire_error *
         ++p->daemon->metrics.refused[name];
         if (name == ERROR_PARSE || name == ERROR_INVALID_REQUEST || name == ERROR_TOO_LARGE)
                 ++p->daemon->context.malformed;
-        peer_printed(p, reply_print_error(client_output(p->client), id, error));
+        peer_printed(p, reply_print_error(outlet_lines(&p->out), id, error));
 }
 
-static bool peer_shows(void *userdata, struct text key)
+/* The answer to a request of its own. */
+static void peer_print(struct peer *p, const char *id, const struct reply *reply)
 {
-        struct peer *p = userdata;
+        const struct reply_context *context = pump_context(p->daemon, clock_now_ns());
 
-        return access_shows(p->daemon->config, p->client, key);
+        if (listing_is_for(reply))
+                peer_printed(p, outlet_list(&p->out, id, reply));
+        else
+                peer_printed(p, reply_print(outlet_lines(&p->out), context, id, reply));
 }
 
 void peer_reply(struct peer *p, const struct reply *reply)
 {
         struct inflight_request *request = inflight_find(&p->daemon->inflight, reply->request);
-        const struct reply_context *context = pump_context(p->daemon, clock_now_ns());
 
         assert(request && request->session == p->number);
-        p->daemon->context.viewer = p;
-        p->daemon->context.shows = p->daemon->config->access.rules_n > 0 ? peer_shows : NULL;
         p->daemon->context.release_on = p->process ? RELEASE_ON_EXIT : RELEASE_ON_DISCONNECT;
         metrics_on_reply(p->daemon, reply, request->posted_ns);
         if (reply->method == METHOD_NODES || reply->method == METHOD_CERTIFY)
                 nodes_show(p->daemon);
         if (!request->notification)
-                peer_printed(p, reply_print(client_output(p->client), context, request->id, reply));
+                peer_print(p, request->id, reply);
         inflight_free(&p->daemon->inflight, request);
         --p->inflight_n;
 }
@@ -129,7 +132,7 @@ void peer_notice(struct peer *p, const struct notice *notice)
 {
         const struct reply_context *context = pump_context(p->daemon, clock_now_ns());
 
-        peer_printed(p, reply_print_notice(client_output(p->client), context, notice));
+        peer_printed(p, reply_print_notice(outlet_lines(&p->out), context, notice));
 }
 
 /*
@@ -233,12 +236,9 @@ static void peer_post(struct peer *p, struct wire_request *parsed)
 
 static void peer_answer(struct peer *p, const struct wire_request *parsed, const struct reply *reply)
 {
-        const uint64_t now_ns = clock_now_ns();
-
-        metrics_on_reply(p->daemon, reply, now_ns);
+        metrics_on_reply(p->daemon, reply, clock_now_ns());
         if (!parsed->notification)
-                peer_printed(p,
-                             reply_print(client_output(p->client), pump_context(p->daemon, now_ns), parsed->id, reply));
+                peer_print(p, parsed->id, reply);
 }
 
 static void peer_reload(struct peer *p, const struct wire_request *parsed)
@@ -333,7 +333,7 @@ static void peer_on_bytes(void *userdata, struct text *bytes)
         metrics_on_work(p->daemon, now_ns);
         peer_enter(p);
         /* What a client asks for may be much longer than the question: no more of them than it reads answers. */
-        while (!p->gone && !client_full(p->client)) {
+        while (!p->gone && !p->out.busy && !client_full(p->client)) {
                 r = line_next(&p->lines, bytes, &line);
                 if (r == LINE_NONE)
                         break;
@@ -349,12 +349,32 @@ static void peer_on_bytes(void *userdata, struct text *bytes)
         peer_leave(p);
 }
 
+static bool peer_on_room(void *userdata)
+{
+        struct peer *p = userdata;
+        bool more;
+        int r;
+
+        peer_enter(p);
+        r = outlet_go_on(&p->out);
+        more = r > 0;
+        if (r < 0)
+                peer_end(p, strerror(-r));
+        peer_leave(p);
+        return more;
+}
+
 static void peer_on_end(void *userdata, const char *reason)
 {
         struct peer *p = userdata;
         struct wire_error error = { .name = ERROR_PARSE, .message = "unfinished line" };
 
         peer_enter(p);
+        if (p->closed) {
+                outlet_stop(&p->out); /* it did not read on */
+                peer_leave(p);
+                return;
+        }
         if (!reason && line_unfinished(&p->lines)) {
                 peer_error(p, "null", &error);
                 reason = "it ended within a line";
@@ -417,6 +437,7 @@ void peer_open(struct daemon *d, int fd)
                 .loop = &d->loop,
                 .output_max = d->config->limits.output_bytes_max,
                 .on_bytes = peer_on_bytes,
+                .on_room = peer_on_room,
                 .on_end = peer_on_end,
         };
         struct wire_error error;
@@ -437,6 +458,7 @@ void peer_open(struct daemon *d, int fd)
                 return;
         }
         p->daemon = d;
+        outlet_init(&p->out, d, p->client);
         if (!peer_takes_place(p, &error) || !peer_release_on(p, d->config->release_on, &error)) {
                 peer_refuse(p, &error);
                 return;
@@ -482,9 +504,11 @@ struct peer *peer_close(struct peer *p)
         p->process = process_close(p->process);
         map_unlink(&p->daemon->peers, &p->link);
         users_leave(p->daemon, p->user);
-        client_finish(p->client);
         line_deinit(&p->lines);
-        return p->entered_n > 0 ? NULL : mem_free(p);
+        peer_enter(p);
+        client_finish(p->client);
+        peer_leave(p);
+        return NULL;
 }
 
 void peer_end_all(struct daemon *d)

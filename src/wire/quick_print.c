@@ -2,6 +2,7 @@
  * The answers that say that all went well, written straight into the output. Room is made for the longest that such an
  * answer can be, with every number at its longest; where that is too much, or a key needs an escape, reply.c prints it.
  */
+#include "redlockd/wire/put.h"
 #include "redlockd/wire/quick.h"
 #include "redlockd/wire/views.h"
 
@@ -11,34 +12,13 @@
 #define ITEM_LEN_MAX 256 /* of a lock, beside its key; a key among others costs less */
 #define LINE_LEN_MAX 256 /* of all else, beside the id */
 
-static char *put(char *to, const char *bytes, size_t n)
-{
-        memcpy(to, bytes, n);
-        return to + n;
-}
-
-#define PUT(to, literal) put((to), literal, sizeof(literal) - 1)
-
-static char *put_text(char *to, struct text text)
-{
-        return put(to, text.data, text.len);
-}
-
-/* As codec_number() has it. */
-static char *put_number(char *to, uint64_t number)
-{
-        char digits[NUMBER_TEXT_MAX];
-
-        return put_text(to, text_of_number(digits, number > INT64_MAX ? INT64_MAX : number));
-}
-
 /* Stands in JSON as it is. (A key is known to be UTF-8.) */
 static bool text_is_plain(struct text text)
 {
         size_t i;
 
         for (i = 0; i < text.len; ++i)
-                if ((unsigned char)text.data[i] < 0x20 || text.data[i] == '"' || text.data[i] == '\\')
+                if (!put_is_plain(text.data[i]))
                         return false;
         return true;
 }

@@ -180,9 +180,6 @@ static json_t *reply_result(const struct reply_context *context, const struct re
         case METHOD_FREE:
         case METHOD_RESET:
                 return reply_freed(reply);
-        case METHOD_LIST:
-        case METHOD_SUBSCRIBE:
-                return views_map(context, reply);
         case METHOD_CANCEL:
                 return reply_cancelled(reply);
         case METHOD_HELLO:
@@ -196,12 +193,6 @@ static json_t *reply_result(const struct reply_context *context, const struct re
                 return views_status(context);
         case METHOD_NODES:
                 return views_nodes(context);
-        case METHOD_SESSIONS:
-                return views_sessions(context);
-        case METHOD_LOCKS:
-                return views_locks(context, reply);
-        case METHOD_WAITERS:
-                return views_waiters(context, reply);
         case METHOD_WHY:
                 return views_why(context, reply);
         case METHOD_DRAIN:
@@ -212,6 +203,11 @@ static json_t *reply_result(const struct reply_context *context, const struct re
                 return reply_broken(reply);
         case METHOD_CERTIFY:
                 return views_certified(context, reply);
+        case METHOD_LIST:
+        case METHOD_SUBSCRIBE:
+        case METHOD_SESSIONS:
+        case METHOD_LOCKS:
+        case METHOD_WAITERS: /* see listing.h */
         case METHODS_N:
                 break;
         }

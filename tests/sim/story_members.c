@@ -232,17 +232,19 @@ static void nobody_is_told_of_a_node_that_has_left(void)
         story_end(w);
 }
 
-static void note_nodes(void *userdata, const struct inspect_lock *lock)
+static bool note_nodes(void *userdata, const struct inspect_lock *lock)
 {
         *(uint32_t *)userdata = lock->nodes;
+        return true;
 }
 
 static uint32_t nodes_of(struct world *w, const char *key)
 {
+        struct inspect_cursor cursor = { 0 };
         uint32_t nodes = 0;
 
         if (w)
-                inspect_locks(w->hosts[0].engine, w->now_ns, 0, text_of(key), note_nodes, &nodes);
+                inspect_locks(w->hosts[0].engine, w->now_ns, 0, text_of(key), 1, &cursor, note_nodes, &nodes);
         return nodes;
 }
 

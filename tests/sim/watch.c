@@ -239,18 +239,20 @@ struct seen_lock {
         uint64_t session;
 };
 
-static void see_lock(void *userdata, const struct inspect_lock *lock)
+static bool see_lock(void *userdata, const struct inspect_lock *lock)
 {
         ((struct seen_lock *)userdata)->session = lock->session;
+        return true;
 }
 
 /* Who holds a key as its host sees it; 0: nobody. A session may believe in a lock that its host knows to be lost. */
 static uint64_t shown_holder(const struct watch *w, unsigned host, unsigned key)
 {
+        struct inspect_cursor cursor = { 0 };
         struct seen_lock seen = { 0 };
 
         inspect_locks(w->world->hosts[host - 1].engine, world_host_ns(w->world, host, w->world->now_ns), 0,
-                      text_of(watch_key(key)), see_lock, &seen);
+                      text_of(watch_key(key)), 1, &cursor, see_lock, &seen);
         return seen.session;
 }
 

@@ -4,6 +4,7 @@
  * What the tests of replies share. The engine is not there: what its views show is written down in the *_now tables,
  * and the functions of core/inspect.h are defined here in its place.
  */
+#include "redlockd/wire/listing.h"
 #include "redlockd/wire/quick.h"
 #include "redlockd/wire/reply.h"
 
@@ -42,20 +43,35 @@ bool inspect_next_session(const struct engine *e, uint64_t after, struct inspect
         return false;
 }
 
-void inspect_locks(const struct engine *e, uint64_t now_ns, uint64_t session, struct text key, inspect_lock_fn fn,
-                   void *userdata)
+/* The cursor's `position` is that in the table. */
+bool inspect_locks(const struct engine *e, uint64_t now_ns, uint64_t session, struct text key, unsigned steps,
+                   struct inspect_cursor *cursor, inspect_lock_fn fn, void *userdata)
 {
-        for (unsigned i = 0; i < locks_n; ++i)
-                if ((session == 0 || locks_now[i].session == session) &&
-                    (!key.data || text_equal(key, locks_now[i].key)))
-                        fn(userdata, &locks_now[i]);
+        for (; cursor->position < locks_n; ++cursor->position) {
+                const struct inspect_lock *l = &locks_now[cursor->position];
+
+                if (steps == 0)
+                        return true;
+                --steps;
+                if ((session == 0 || l->session == session) && (!key.data || text_equal(key, l->key)) &&
+                    !fn(userdata, l))
+                        steps = 0;
+        }
+        return false;
 }
 
-void inspect_waiters(const struct engine *e, struct text key, inspect_waiter_fn fn, void *userdata)
+bool inspect_waiters(const struct engine *e, struct text key, unsigned steps, struct inspect_cursor *cursor,
+                     inspect_waiter_fn fn, void *userdata)
 {
-        for (unsigned i = 0; i < waiters_n; ++i)
-                if (!key.data || text_equal(key, waiters_now[i].key))
-                        fn(userdata, &waiters_now[i]);
+        for (; cursor->position < waiters_n; ++cursor->position) {
+                if (steps == 0)
+                        return true;
+                --steps;
+                if ((!key.data || text_equal(key, waiters_now[cursor->position].key)) &&
+                    !fn(userdata, &waiters_now[cursor->position]))
+                        steps = 0;
+        }
+        return false;
 }
 
 static const struct reply_node nodes_known[] = {
@@ -87,6 +103,22 @@ static inline void check_line(const struct buffer *out, const char *expected)
         ck_assert_msg(strlen(expected) == buffer_len(out) - 1 &&
                               memcmp(buffer_data(out), expected, strlen(expected)) == 0,
                       "%.*s instead of %s", (int)buffer_len(out) - 1, buffer_data(out), expected);
+}
+
+/* A listing to its end, `steps` at a time. Returns what the last step did. */
+static inline int print_listing(struct buffer *out, const struct reply *reply, unsigned steps)
+{
+        struct listing l;
+        int r;
+
+        r = listing_init(&l, reply);
+        if (r < 0)
+                return r;
+        r = listing_begin(&l, out, "17");
+        while (r == 0 && (r = listing_print(&l, out, &context, steps)) > 0)
+                r = 0;
+        listing_deinit(&l);
+        return r;
 }
 
 /* The whole line, without its LF. */

@@ -96,6 +96,22 @@ START_TEST(a_steady_stream_settles_on_one_block)
 }
 END_TEST
 
+START_TEST(what_was_appended_last_is_taken_back)
+{
+        struct buffer b = BUFFER_INIT(100);
+
+        ck_assert_int_eq(buffer_append(&b, "abcdef", 6), 0);
+        buffer_consume(&b, 2);
+        buffer_cut(&b, 3);
+        ck_assert_uint_eq(buffer_len(&b), 3);
+        ck_assert_int_eq(buffer_append(&b, "xy", 2), 0);
+        ck_assert_mem_eq(buffer_data(&b), "cdexy", 5);
+        buffer_cut(&b, 0);
+        ck_assert_uint_eq(buffer_len(&b), 0);
+        buffer_deinit(&b);
+}
+END_TEST
+
 START_TEST(an_emptied_buffer_gives_a_large_block_back)
 {
         struct buffer b = BUFFER_INIT(100000);
@@ -114,4 +130,4 @@ END_TEST
 
 UNIT_MAIN("buffer", bytes_leave_in_the_order_they_came, no_more_than_the_maximum_is_held,
           nothing_appended_changes_nothing, without_memory_what_was_held_stays, a_steady_stream_settles_on_one_block,
-          an_emptied_buffer_gives_a_large_block_back)
+          what_was_appended_last_is_taken_back, an_emptied_buffer_gives_a_large_block_back)

@@ -1,106 +1,9 @@
 /*
- * What the broker shows of itself, line by line.
+ * What the broker shows of itself and does not grow with its clients, line by line.
  */
 #include "redlockd/wire/reply.h"
 
 #include "unit/reply_fixture.h"
-
-static void some_locks(void)
-{
-        locks_n = 2;
-        locks_now[0] = (struct inspect_lock){
-                .key = { "k1", 2 },
-                .value = "v1",
-                .fence = 4711,
-                .session = 3,
-                .pid = 100,
-                .ttl_ms = 15000,
-                .valid_until_ns = 12000 * MS,
-                .since_ns = 9500 * MS + 1,
-                .waiters_n = 2,
-                .nodes = 1 << 0 | 1 << 2,
-        };
-        locks_now[1] = (struct inspect_lock){ .key = { "k2", 2 }, .value = "v2", .session = 4 };
-        status_now.nodes_n = 3;
-        status_now.members = 7;
-}
-
-START_TEST(a_session_sees_its_own_locks_with_their_values)
-{
-        struct reply reply = { .method = METHOD_LIST, .session = 3 };
-        const char *expected =
-                "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":[{\"key\":\"k1\",\"value\":\"v1\",\"fence\":4711,"
-                "\"state\":\"held\",\"validity\":2000,\"expiration\":1795350002000}]}}";
-
-        some_locks();
-        check_reply(&reply, expected);
-        reply.method = METHOD_SUBSCRIBE;
-        check_reply(&reply, expected);
-}
-END_TEST
-
-START_TEST(the_locks_of_all_are_shown_without_values)
-{
-        struct reply reply = { .method = METHOD_LOCKS, .session = 9 };
-
-        some_locks();
-        check_reply(&reply,
-                    "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":["
-                    "{\"key\":\"k1\",\"session\":3,\"pid\":100,\"fence\":4711,\"ttl\":15000,\"validity\":2000,"
-                    "\"heldFor\":499,"
-                    "\"waiters\":2,\"state\":\"held\",\"nodes\":[\"a\",\"c\"]},"
-                    "{\"key\":\"k2\",\"session\":4,\"pid\":0,\"fence\":0,\"ttl\":0,\"validity\":0,\"heldFor\":10000,"
-                    "\"waiters\":0,\"state\":\"held\",\"nodes\":[]}]}}");
-}
-END_TEST
-
-START_TEST(locks_can_be_asked_for_by_key)
-{
-        struct reply_item asked = { .key = { "k2", 2 } };
-        struct reply reply = { .method = METHOD_LOCKS, .session = 9, .items = &asked, .items_n = 1 };
-
-        some_locks();
-        check_reply(&reply,
-                    "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"locks\":[{\"key\":\"k2\",\"session\":4,\"pid\":0,"
-                    "\"fence\":0,\"ttl\":0,\"validity\":0,\"heldFor\":10000,\"waiters\":0,\"state\":\"held\",\"nodes\":"
-                    "[]}]}}");
-}
-END_TEST
-
-START_TEST(waiters_are_shown_with_their_place_and_time)
-{
-        struct reply_item asked = { .key = { "k2", 2 } };
-        struct reply reply = { .method = METHOD_WAITERS, .session = 9 };
-
-        waiters_n = 2;
-        waiters_now[0] = (struct inspect_waiter){ { "k1", 2 }, 5, 500, 1, 9000 * MS };
-        waiters_now[1] = (struct inspect_waiter){ { "k2", 2 }, 6, 600, 2, 9999 * MS };
-        check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"waiters\":["
-                            "{\"key\":\"k1\",\"session\":5,\"pid\":500,\"position\":1,\"waited\":1000},"
-                            "{\"key\":\"k2\",\"session\":6,\"pid\":600,\"position\":2,\"waited\":1}]}}");
-        reply.items = &asked;
-        reply.items_n = 1;
-        check_reply(&reply, "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"waiters\":["
-                            "{\"key\":\"k2\",\"session\":6,\"pid\":600,\"position\":2,\"waited\":1}]}}");
-}
-END_TEST
-
-START_TEST(sessions_are_shown_with_the_time_they_came)
-{
-        struct reply reply = { .method = METHOD_SESSIONS };
-
-        sessions_n = 2;
-        sessions_now[0] = (struct inspect_session){ 1, 11, 12, 13, "me", 9000 * MS, 2, 1 };
-        sessions_now[1] = (struct inspect_session){ 7, 71, 0, 4294967295, "", 10000 * MS, 0, 0 };
-        check_reply(&reply,
-                    "{\"jsonrpc\":\"2.0\",\"id\":17,\"result\":{\"sessions\":["
-                    "{\"session\":1,\"pid\":11,\"uid\":12,\"gid\":13,\"name\":\"me\",\"connected\":1795349999000,"
-                    "\"locks\":2,"
-                    "\"waiting\":1},"
-                    "{\"session\":7,\"pid\":71,\"uid\":0,\"gid\":4294967295,\"name\":\"\",\"connected\":1795350000000,"
-                    "\"locks\":0,\"waiting\":0}]}}");
-}
-END_TEST
 
 START_TEST(nodes_are_shown_with_what_is_known_of_them)
 {
@@ -185,14 +88,10 @@ END_TEST
 
 START_TEST(without_memory_a_view_leaves_nothing)
 {
-        static const enum method methods[] = { METHOD_LIST,     METHOD_SUBSCRIBE, METHOD_STATUS,  METHOD_NODES,
-                                               METHOD_SESSIONS, METHOD_LOCKS,     METHOD_WAITERS, METHOD_CERTIFY };
+        static const enum method methods[] = { METHOD_STATUS, METHOD_NODES, METHOD_CERTIFY };
 
-        some_locks();
-        waiters_n = 1;
-        waiters_now[0] = (struct inspect_waiter){ { "k1", 2 }, 5, 500, 1, 0 };
-        sessions_n = 1;
-        sessions_now[0] = (struct inspect_session){ .session = 3, .name = "me" };
+        status_now.nodes_n = 3;
+        status_now.members = 7;
         for (unsigned i = 0; i < 3; ++i)
                 nodes_now[i] = (struct inspect_node){ NODE_DOWN, "bad \xff", "worse \xff", 1, 0 };
         for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); ++i) {
@@ -203,8 +102,6 @@ START_TEST(without_memory_a_view_leaves_nothing)
 }
 END_TEST
 
-UNIT_MAIN("views", a_session_sees_its_own_locks_with_their_values, the_locks_of_all_are_shown_without_values,
-          locks_can_be_asked_for_by_key, waiters_are_shown_with_their_place_and_time,
-          sessions_are_shown_with_the_time_they_came, nodes_are_shown_with_what_is_known_of_them,
+UNIT_MAIN("views", nodes_are_shown_with_what_is_known_of_them,
           a_node_in_quarantine_is_shown_with_the_time_when_it_votes, status_has_every_number_of_the_contract,
           a_quorum_that_is_not_up_is_not_ok, without_memory_a_view_leaves_nothing)

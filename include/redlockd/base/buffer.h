@@ -35,5 +35,8 @@ int buffer_append(struct buffer *b, const void *bytes, size_t n);
 char *buffer_room(struct buffer *b, size_t n);
 void buffer_commit(struct buffer *b, size_t n);
 
+/* Takes back what was appended last: `len` bytes stay (at most buffer_len). */
+void buffer_cut(struct buffer *b, size_t len);
+
 /* Drops n bytes (at most buffer_len) from the front; an emptied buffer that grew large gives its memory back. */
 void buffer_consume(struct buffer *b, size_t n);

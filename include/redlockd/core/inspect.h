@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Read-only views of the engine for `status`, `nodes`, `sessions`, `locks`, `waiters`, `list`. Walks change nothing and
- * are broken off by the next step. What a view borrows is good until then.
+ * Read-only views of the engine for `status`, `nodes`, `sessions`, `locks`, `waiters`, `list`. Walks change nothing.
+ * What a view borrows is good until the next step.
  */
 #include "redlockd/base/histogram.h"
 #include "redlockd/core/engine.h"
@@ -84,11 +84,30 @@ struct inspect_lock {
         uint32_t nodes;     /* mask of the nodes that are known to have the host's lease */
 };
 
-typedef void (*inspect_lock_fn)(void *userdata, const struct inspect_lock *lock);
+/*
+ * How far a walk has come, so that a long one can be made in pieces with steps of the engine in between. It has
+ * integers only, which are looked up anew. All zero: at the beginning. What comes and goes between two pieces may be
+ * seen or not; what is there all the time is seen once, and nothing twice.
+ */
+struct inspect_cursor {
+        uint64_t session; /* locks: whose are being walked. waiters: who was the last */
+        uint64_t from_ns; /* locks: of that session, those that were granted at this time or later are to come */
+        uint64_t hash;    /* locks: of the last one's key */
+        uint64_t place;   /* waiters: of the key whose queue is being walked, see base/map.h */
+        uint64_t request; /* waiters: the last one in that queue; 0: none yet */
+        unsigned position;
+};
 
-/* Every valid lock of this host at `now_ns`; of one session (0: all), of one key (data NULL: all). */
-void inspect_locks(const struct engine *e, uint64_t now_ns, uint64_t session, struct text key, inspect_lock_fn fn,
-                   void *userdata);
+/* Returns false where that was enough: then the walk is broken off behind it. */
+typedef bool (*inspect_lock_fn)(void *userdata, const struct inspect_lock *lock);
+
+/*
+ * The valid locks of this host at `now_ns`, session by session in the order of opening, each session's in that of
+ * granting; of one session (0: all), of one key (data NULL: all). Looks at `steps` of them at most, shown or not; but
+ * what one event has granted is not divided. Returns whether there may be more; then it goes on from the cursor.
+ */
+bool inspect_locks(const struct engine *e, uint64_t now_ns, uint64_t session, struct text key, unsigned steps,
+                   struct inspect_cursor *cursor, inspect_lock_fn fn, void *userdata);
 
 struct inspect_waiter {
         struct text key;
@@ -98,7 +117,11 @@ struct inspect_waiter {
         uint64_t since_ns;
 };
 
-typedef void (*inspect_waiter_fn)(void *userdata, const struct inspect_waiter *waiter);
+typedef bool (*inspect_waiter_fn)(void *userdata, const struct inspect_waiter *waiter);
 
-/* Everybody who waits for a key, of one key (data NULL: all), first come first. */
-void inspect_waiters(const struct engine *e, struct text key, inspect_waiter_fn fn, void *userdata);
+/*
+ * Those who wait for a key, of one key (data NULL: all), first come first, key by key; in pieces as above. Positions
+ * are counted on from one piece to the next.
+ */
+bool inspect_waiters(const struct engine *e, struct text key, unsigned steps, struct inspect_cursor *cursor,
+                     inspect_waiter_fn fn, void *userdata);

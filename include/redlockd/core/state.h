@@ -113,8 +113,9 @@ struct engine {
         struct deadline release_retry;
 
         uint64_t held_n;
-        uint64_t locks_n; /* that keep a key from others: being taken, held, delayed */
-        uint64_t calls_n; /* not yet answered */
+        uint64_t locks_n;   /* that keep a key from others: being taken, held, delayed */
+        uint64_t calls_n;   /* not yet answered */
+        uint64_t waiters_n; /* those of them that want locks */
         struct inspect_counters counters;
         struct histogram holds;
 

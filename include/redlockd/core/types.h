@@ -85,7 +85,7 @@ enum notice_kind {
 /* One request of a client, checked: types, ranges and limits hold. Everything in it is copied by the engine. */
 struct request {
         uint64_t session;
-        uint64_t id; /* the daemon's own number, never used twice */
+        uint64_t id; /* the daemon's own number, each one greater than all before */
         enum method method;
         const struct text *keys; /* add, extend, free, locks, waiters, break, why; duplicates are allowed */
         unsigned keys_n;         /* 0: all (free, locks, waiters) */

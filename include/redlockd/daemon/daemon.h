@@ -72,6 +72,7 @@ struct daemon {
         struct map peers; /* by number, which is the session's in the engine */
         struct inflight inflight;
         TAILQ_HEAD(peer_list, peer) unflushed; /* those with output that was not yet flushed */
+        unsigned listings_n;                   /* long answers on their way */
         struct request_rules rules;
         uint64_t last_session;
         uint64_t last_request;

@@ -44,10 +44,7 @@ struct reply_context {
         } * limits;
 };
 
-/*
- * The answer to a request, whatever its method. `locks` and `waiters` show one key only where the reply has it as its
- * one item.
- */
+/* The answer to a request, but for those of listing.h. */
 int reply_print(struct buffer *out, const struct reply_context *context, const char *id, const struct reply *reply);
 
 /* An error found before the engine saw the request. */

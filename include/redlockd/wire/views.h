@@ -11,15 +11,9 @@
 uint64_t views_ms_until(uint64_t then_ns, uint64_t now_ns);
 uint64_t views_ms_since(uint64_t then_ns, uint64_t now_ns);
 
-/* {"locks": [...]} of the reply's own session. */
-json_t *views_map(const struct reply_context *context, const struct reply *reply);
-
 json_t *views_status(const struct reply_context *context);
 json_t *views_nodes(const struct reply_context *context);
 json_t *views_certified(const struct reply_context *context, const struct reply *reply);
-json_t *views_sessions(const struct reply_context *context);
-json_t *views_locks(const struct reply_context *context, const struct reply *reply);
-json_t *views_waiters(const struct reply_context *context, const struct reply *reply);
 
 json_t *views_why(const struct reply_context *context, const struct reply *reply);
 
