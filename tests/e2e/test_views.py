@@ -272,6 +272,30 @@ def test_who_asks_for_all_waiters_has_a_slice_before_others_have_their_turn(worl
         client.replies.clear()
 
 
+def test_many_who_ask_at_once_share_the_slice(world):
+    """As above. Where each of 64 had a slice of its own, the last one would have been shown more than 1,024 locks by then."""
+    daemon = world.daemon()
+    fill(daemon, 1024)
+    client = daemon.client()
+    client.call("ping")
+    for i in range(9):
+        holder = daemon.client()
+        for k in range(0, 1024, 64):
+            holder.add([f"more:{i}:{k + j:04}" for j in range(64)], ttl=60000)
+    askers = [daemon.client() for _ in range(64)]
+    for c in (*askers, client, client):
+        c.call("ping")
+    eventually(daemon.waits)
+    stop_process(daemon.process)
+    for asker in askers:
+        asker.send_line({"id": 1, "method": "locks"})
+    taken = client.send("add", keys="one more")
+    daemon.process.send_signal(signal.SIGCONT)
+    client.reply(taken)
+    shown_to = [answer_has(asker, b'"one more"') for asker in askers]
+    assert shown_to[-1]
+
+
 def test_redlockctl_shows_a_long_view(small):
     fill(small, MANY)
     argv = [REDLOCKCTL, "-s", small.path, "--no-legend", "locks"]
