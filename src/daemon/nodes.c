@@ -365,6 +365,7 @@ static void nodes_on_closed(void *userdata, unsigned node)
         --d->nodes.open_n;
         if (--n->open_n > 0)
                 return;
+        d->nodes.shown[node] = (struct reply_node){ 0 }; /* a lock may still be known to stand on it */
         config_node_deinit(&n->own);
         nodes_move(n, PLACE_FREE);
 }

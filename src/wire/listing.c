@@ -154,12 +154,19 @@ static bool put_own_cb(void *userdata, const struct inspect_lock *lock)
         return piece_commit(p, PUT(to, "}"));
 }
 
+/* NULL for a node that has been removed. */
+static const char *name_of(const struct reply_context *context, uint32_t nodes)
+{
+        return context->nodes[__builtin_ctz(nodes)].name;
+}
+
 static size_t names_len_max(const struct reply_context *context, uint32_t nodes)
 {
         size_t n = 0;
 
         for (; nodes; nodes &= nodes - 1)
-                n += PUT_STRING_MAX(strlen(context->nodes[__builtin_ctz(nodes)].name)) + 1;
+                if (name_of(context, nodes))
+                        n += PUT_STRING_MAX(strlen(name_of(context, nodes))) + 1;
         return n;
 }
 
@@ -169,8 +176,10 @@ static char *put_names(char *to, const struct reply_context *context, uint32_t n
         bool any = false;
 
         for (; nodes; nodes &= nodes - 1) {
+                if (!name_of(context, nodes))
+                        continue;
                 to = any ? PUT(to, ",") : to;
-                to = put_string(to, text_of(context->nodes[__builtin_ctz(nodes)].name));
+                to = put_string(to, text_of(name_of(context, nodes)));
                 any = true;
         }
         return to;

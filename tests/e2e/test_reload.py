@@ -287,6 +287,17 @@ def test_a_node_is_removed_and_released_to_the_end(world, manager, nodes4):
     eventually(lambda: "redlockd" not in nodes4[3].command("CLIENT", "LIST"))
 
 
+def test_a_lock_that_outlives_a_node_is_not_shown_on_it(world, manager, nodes4):
+    service = pool(world, manager, nodes4)
+    client = service.client()
+    client.add("held", ttl=900, autoExtend=True)
+    eventually(lambda: len(client.call("locks")["locks"][0]["nodes"]) == 4)
+    service.reconfigure(nodes=nodes4[:3])
+    reloaded(service)
+    eventually(lambda: "redlockd" not in nodes4[3].command("CLIENT", "LIST"))
+    assert client.call("locks")["locks"][0]["nodes"] == [n["name"] for n in client.call("nodes")["nodes"]]
+
+
 def test_only_one_node_at_a_time(world, manager, nodes4):
     service = pool(world, manager, nodes4[:3])
     service.reconfigure(nodes=nodes4[1:])

@@ -116,6 +116,29 @@ START_TEST(sessions_are_shown_with_the_time_they_came)
 }
 END_TEST
 
+START_TEST(a_node_that_was_removed_is_left_out)
+{
+        static const struct reply_node nodes[] = {
+                { .name = NULL }, { .name = "b" }, { .name = NULL }, { .name = "d" }
+        };
+        const char *expected = "\"nodes\":[\"b\",\"d\"]}]}}\n";
+        struct reply_context c = context;
+        struct buffer out = BUFFER_INIT(100000);
+        struct listing l;
+
+        some_locks();
+        locks_n = 1;
+        locks_now[0].nodes = 0xf;
+        c.nodes = nodes;
+        ck_assert_int_eq(listing_init(&l, &(struct reply){ .method = METHOD_LOCKS, .session = 9 }), 0);
+        ck_assert_int_eq(listing_begin(&l, &out, "17"), 0);
+        ck_assert_int_eq(listing_print(&l, &out, &c, 9), 0);
+        ck_assert_ptr_nonnull(memmem(buffer_data(&out), buffer_len(&out), expected, strlen(expected)));
+        listing_deinit(&l);
+        buffer_deinit(&out);
+}
+END_TEST
+
 START_TEST(what_is_empty_is_shown_so)
 {
         static const struct {
@@ -338,7 +361,7 @@ END_TEST
 
 UNIT_MAIN("listing", a_session_sees_its_own_locks_with_their_values, the_locks_of_all_are_shown_without_values,
           locks_can_be_asked_for_by_key, waiters_are_shown_with_their_place_and_time,
-          sessions_are_shown_with_the_time_they_came, what_is_empty_is_shown_so, a_piece_ends_where_it_was_enough,
-          an_error_is_no_listing, keys_that_the_viewer_may_not_see_are_left_out,
+          sessions_are_shown_with_the_time_they_came, a_node_that_was_removed_is_left_out, what_is_empty_is_shown_so,
+          a_piece_ends_where_it_was_enough, an_error_is_no_listing, keys_that_the_viewer_may_not_see_are_left_out,
           keys_are_escaped_as_in_every_other_answer, items_at_their_longest_have_room, what_does_not_fit_is_said_so,
           without_memory_a_listing_ends_and_leaves_nothing)
