@@ -243,20 +243,11 @@ static void peer_answer(struct peer *p, const struct wire_request *parsed, const
 
 static void peer_reload(struct peer *p, const struct wire_request *parsed)
 {
-        struct wire_error error = { .path = "configuration" };
         const struct reply done = { .session = p->number, .method = METHOD_RELOAD };
         struct buffer errors = BUFFER_INIT(RELOAD_ERRORS_MAX);
-        struct client_peer peer = client_peer(p->client);
-        char who[64];
-        int r;
+        struct wire_error error;
 
-        snprintf(who, sizeof(who), "process %d of user %u", (int)peer.pid, (unsigned)peer.uid);
-        r = reload_run(p->daemon, who, &errors);
-        error.name = r == -ESHUTDOWN ? ERROR_STOPPING : r == -ENOMEM ? ERROR_INTERNAL : ERROR_INVALID_PARAMS;
-        error.lines = (struct text){ buffer_data(&errors), buffer_len(&errors) };
-        snprintf(error.message, sizeof(error.message), "The configuration was not taken: %.*s",
-                 (int)strcspn(error.lines.len ? error.lines.data : "\n", "\n"), error.lines.data);
-        if (r >= 0)
+        if (reload_for(p->daemon, p->client, &errors, &error) >= 0)
                 peer_answer(p, parsed, &done);
         else if (!parsed->notification)
                 peer_error(p, parsed->id, &error);

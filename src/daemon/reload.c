@@ -13,6 +13,7 @@
 #include "redlockd/net/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static void reload_complain(void *userdata, const char *line)
@@ -112,5 +113,23 @@ int reload_run(struct daemon *d, const char *who, struct buffer *errors)
                   "reload by %s: %s", who, r < 0 ? "nothing was changed" : "done");
         ++d->metrics.reloads[r >= 0];
         service_ready(d);
+        return r;
+}
+
+int reload_for(struct daemon *d, struct client *client, struct buffer *errors, struct wire_error *ret_error)
+{
+        struct client_peer peer = client_peer(client);
+        char who[64];
+        int r;
+
+        snprintf(who, sizeof(who), "process %d of user %u", (int)peer.pid, (unsigned)peer.uid);
+        r = reload_run(d, who, errors);
+        if (r >= 0)
+                return r;
+        *ret_error =
+                (struct wire_error){ .path = "configuration", .lines = { buffer_data(errors), buffer_len(errors) } };
+        ret_error->name = r == -ESHUTDOWN ? ERROR_STOPPING : r == -ENOMEM ? ERROR_INTERNAL : ERROR_INVALID_PARAMS;
+        snprintf(ret_error->message, sizeof(ret_error->message), "The configuration was not taken: %.*s",
+                 (int)strcspn(ret_error->lines.len ? ret_error->lines.data : "\n", "\n"), ret_error->lines.data);
         return r;
 }
