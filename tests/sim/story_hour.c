@@ -10,6 +10,7 @@
 #include "redlockd/core/inspect.h"
 
 #include <check.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #define NODES_N     3
@@ -189,7 +190,7 @@ static void restart(void)
         ++hour.restarts_n;
 }
 
-static void see_lock(void *userdata, const struct inspect_lock *lock)
+static bool see_lock(void *userdata, const struct inspect_lock *lock)
 {
         uint64_t now_ns = world_host_ns(hour.w, HOLDER, hour.w->now_ns),
                  left_ms = (lock->valid_until_ns - now_ns) / NS_PER_MS;
@@ -198,13 +199,16 @@ static void see_lock(void *userdata, const struct inspect_lock *lock)
         hour.kept_n += strcmp(lock->value, hour.values[n]) == 0 && lock->fence == hour.fences[n];
         if (left_ms < hour.least_ms)
                 hour.least_ms = left_ms;
+        return true;
 }
 
 static void look(void)
 {
+        struct inspect_cursor cursor = { 0 };
+
         hour.kept_n = 0;
         inspect_locks(hour.w->hosts[HOLDER - 1].engine, world_host_ns(hour.w, HOLDER, hour.w->now_ns), hour.holder,
-                      (struct text){ 0 }, see_lock, NULL);
+                      (struct text){ 0 }, UINT_MAX, &cursor, see_lock, NULL);
         ck_assert_uint_eq(hour.kept_n, LOCKS_N);
 }
 
