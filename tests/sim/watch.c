@@ -72,6 +72,7 @@ struct watch {
                 char value[TOKEN_TEXT_LEN + 1];
                 uint64_t acquired_ns; /* when it was first asked for */
                 uint64_t renewed_until_ns;
+                uint64_t renewal_end_ns; /* by then the last renewal is over */
                 uint64_t at_ns;
                 uint64_t timeout_ms;
         } asked_nodes[WORLD_HOSTS_MAX][WATCH_KEYS_MAX]; /* the latest TAKE of each host for each key: its lease */
@@ -552,9 +553,9 @@ static void watch_granted(struct watch *w, const struct reply *r, const struct a
         }
         if (w->ended[r->session] || freed_since(w, r->session, key, r->request))
                 return;
-        /* What is left as it is may be under renewal. */
-        if (item->outcome != OUTCOME_HELD || b->session != r->session || strcmp(b->value, item->value) != 0 ||
-            b->renewed_until_ns < until_ns)
+        /* What is left as it is, or extended, may be under renewal. */
+        if ((item->outcome != OUTCOME_HELD && w->world->now_ns > w->asked_nodes[host - 1][key].renewal_end_ns) ||
+            b->session != r->session || strcmp(b->value, item->value) != 0 || b->renewed_until_ns < until_ns)
                 b->renewed_until_ns = until_ns;
         b->until_ns = until_ns;
         b->valid_until_ns = item->valid_until_ns;
@@ -693,8 +694,11 @@ static void watch_on_command(void *userdata, unsigned host, const struct command
                 struct belief *b = &w->beliefs[key];
                 uint64_t until_ns = w->world->now_ns + command->items[i].ttl_ms * NS_PER_MS;
 
-                if (strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) == 0)
+                if (strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) == 0) {
                         w->asked_nodes[host - 1][key].renewed_until_ns = until_ns;
+                        w->asked_nodes[host - 1][key].renewal_end_ns =
+                                w->world->now_ns + validity_node_timeout_ms(command->items[i].ttl_ms) * NS_PER_MS;
+                }
                 if (b->session && b->auto_extend && host_of(w, b->session) == host &&
                     strcmp(w->asked_nodes[host - 1][key].value, command->items[i].value) == 0 &&
                     until_ns > b->renewed_until_ns)
