@@ -72,8 +72,11 @@ def death_of_the_holder(alice, bob, nodes, lock):
 
     mine, ms = timed(killed)
     see(mine["state"] == "acquired" and ms < 1000, f"bob has the key {ms:.1f} ms later, not {TTL / 1000:.0f} s later")
-    eventually(lambda: set(locks_on(nodes).values()) == {mine["value"]})
-    see(lock["value"] not in locks_on(nodes).values(), "nothing of alice is left on any node")
+    see(mine["fence"] > lock["fence"], f"his fence {mine['fence']} is greater than hers, {lock['fence']}")
+    holders = [held["pid"] for held in watcher.call("locks")["locks"]]
+    see(holders == [bob.process.pid], f"the broker knows one holder: pid {bob.process.pid}, bob")
+    stands = set(locks_on(nodes).values()) == {lock["value"]}
+    see(stands, "on the nodes stands what stood there: it is the host's, and was handed on without asking them")
 
 
 def a_node_hangs(bob, nodes):
