@@ -7,8 +7,8 @@
 #include "redlockd/ctl/connection.h"
 #include "redlockd/ctl/show.h"
 
+#include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 static bool certify_asks(const char *node)
@@ -43,23 +43,12 @@ static int certify_tell(const json_t *result, bool json)
         return certified ? 0 : 1;
 }
 
-int certify_main(const struct ctl *ctl, int argc, char **argv)
+static int certify_ask(const struct ctl *ctl, const char *node, bool json)
 {
-        bool yes = argc > 1 && strcmp(argv[1], "--yes") == 0;
         json_t *message, *params, *result;
         int code = 1;
 
-        if (argc != 2 + yes || argv[argc - 1][0] == '-')
-                return command_usage("certify");
-        if (!yes && !isatty(STDIN_FILENO)) {
-                fputs("redlockctl: certify asks on a terminal, and there is none; --yes answers in advance\n", stderr);
-                return 1;
-        }
-        if (!yes && !certify_asks(argv[1])) {
-                fputs("redlockctl: nothing was done\n", stderr);
-                return 1;
-        }
-        params = json_pack("{s:s}", "node", argv[argc - 1]);
+        params = json_pack("{s:s}", "node", node);
         if (!params) {
                 fputs("redlockctl: the name is not UTF-8\n", stderr);
                 return 1;
@@ -67,7 +56,37 @@ int certify_main(const struct ctl *ctl, int argc, char **argv)
         message = command_ask(ctl, "certify", params, CONNECTION_ANSWER_MS);
         result = command_result(message);
         if (result)
-                code = certify_tell(result, ctl->json);
+                code = certify_tell(result, json);
         json_decref(message);
         return code;
+}
+
+int certify_main(const struct ctl *ctl, int argc, char **argv)
+{
+        static const struct option options[] = { { "yes", no_argument, NULL, 'y' },
+                                                 { "json", no_argument, NULL, 'j' },
+                                                 { NULL, 0, NULL, 0 } };
+        bool yes = false, json = ctl->json;
+        int option;
+
+        optind = 0; /* main() has read options before */
+        while ((option = getopt_long(argc, argv, "yj", options, NULL)) >= 0) {
+                if (option == 'y')
+                        yes = true;
+                else if (option == 'j')
+                        json = true;
+                else
+                        return command_usage("certify");
+        }
+        if (argc - optind != 1)
+                return command_usage("certify");
+        if (!yes && !isatty(STDIN_FILENO)) {
+                fputs("redlockctl: certify asks on a terminal, and there is none; --yes answers in advance\n", stderr);
+                return 1;
+        }
+        if (!yes && !certify_asks(argv[optind])) {
+                fputs("redlockctl: nothing was done\n", stderr);
+                return 1;
+        }
+        return certify_ask(ctl, argv[optind], json);
 }

@@ -3,6 +3,7 @@
  */
 #include "redlockd/ctl/command.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,15 @@ static int read_options(int argc, char **argv, struct ctl *ret_ctl)
         return -1;
 }
 
+/* A table of which a full disk took the end is no success. */
+static int finish(int code)
+{
+        if (fflush(stdout) == 0 && !ferror(stdout))
+                return code;
+        fprintf(stderr, "redlockctl: stdout: %s\n", strerror(errno));
+        return code != 0 ? code : 1;
+}
+
 int main(int argc, char **argv)
 {
         const char *environment = getenv("REDLOCKD_SOCKET");
@@ -67,7 +77,7 @@ int main(int argc, char **argv)
 
         r = read_options(argc, argv, &ctl);
         if (r >= 0)
-                return r;
+                return finish(r);
         argc -= optind;
         argv += optind;
         if (argc == 0)
@@ -77,7 +87,7 @@ int main(int argc, char **argv)
                 return command_unknown(argv[0]);
         if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
                 command_help(argv[0]);
-                return 0;
+                return finish(0);
         }
-        return command->main(&ctl, argc, argv);
+        return finish(command->main(&ctl, argc, argv));
 }

@@ -50,37 +50,47 @@ static int metrics_replace(const char *path, const char *text)
         return r;
 }
 
-static int metrics_put(const json_t *message, const char *path)
+static int metrics_put(const json_t *message, const char *path, bool json)
 {
-        const char *text = json_string_value(json_object_get(json_object_get(message, "result"), "text"));
+        const json_t *result = json_object_get(message, "result");
+        const char *text = json_string_value(json_object_get(result, "text"));
 
         if (!text) {
                 show_error(json_object_get(message, "error"));
                 return 1;
         }
-        if (!path)
-                return fputs(text, stdout) < 0 || fflush(stdout) != 0 ? metrics_fail("stdout") : 0;
-        return metrics_replace(path, text) < 0 ? metrics_fail(path) : 0;
+        if (path)
+                return metrics_replace(path, text) < 0 ? metrics_fail(path) : 0;
+        if (json)
+                show_json(result);
+        else
+                fputs(text, stdout);
+        return 0;
 }
 
 int metrics_main(const struct ctl *ctl, int argc, char **argv)
 {
+        static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 } };
         const char *path = NULL;
+        bool json = ctl->json;
         json_t *message;
         int option, code;
 
-        optind = 0;
-        while ((option = getopt(argc, argv, "+o:")) >= 0) {
-                if (option != 'o')
+        optind = 0; /* main() has read options before */
+        while ((option = getopt_long(argc, argv, "o:j", options, NULL)) >= 0) {
+                if (option == 'o')
+                        path = optarg;
+                else if (option == 'j')
+                        json = true;
+                else
                         return command_usage("metrics");
-                path = optarg;
         }
         if (optind < argc)
                 return command_usage("metrics");
         message = command_ask(ctl, "metrics", NULL, CONNECTION_ANSWER_MS);
         if (!message)
                 return 1;
-        code = metrics_put(message, path);
+        code = metrics_put(message, path, json);
         json_decref(message);
         return code;
 }

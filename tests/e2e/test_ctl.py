@@ -66,6 +66,27 @@ def test_locks_and_waiters_are_shown_and_may_be_picked_by_key(ctl, memory, clien
     assert "red" not in ctl("waiters", "green").stdout
 
 
+@pytest.mark.parametrize("argv", [["-j", "reload"], ["reload", "-j"], ["-j", "metrics"], ["metrics", "--json"]])
+def test_what_says_little_or_no_json_by_itself_does_with_j(ctl, argv):
+    done = ctl(*argv)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(json.loads(done.stdout)) == ({"text"} if "metrics" in argv else set())
+
+
+@pytest.mark.parametrize("argv", [["--yes", "memory"], ["memory", "--yes"], ["-y", "memory"], ["memory", "-y", "-j"]])
+def test_certify_takes_its_options_wherever_they_stand(ctl, argv):
+    done = ctl("certify", *argv)  # a node that is up: there is nothing to certify
+    assert done.returncode == 1 and "usage" not in done.stderr, done.stderr
+    assert json.loads(done.stdout)["certified"] is False if "-j" in argv else "nothing to certify" in done.stderr
+
+
+@pytest.mark.parametrize("argv", [["status"], ["-j", "nodes"], ["ping"], ["call", "status"], ["--help"], ["run", "--help"]])
+def test_what_cannot_be_written_is_a_failure(ctl, argv):
+    with open("/dev/full", "w") as full:
+        done = ctl(*argv, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode != 0 and "No space left" in done.stderr
+
+
 def test_call_gives_the_result_of_any_method(ctl, client):
     client.add("k")
     assert json.loads(ctl("-j", "call", "locks", '{"key":"k"}').stdout)["locks"][0]["key"] == "k"

@@ -48,8 +48,7 @@ _redlockctl() {
             status) options='--check' ;;
             top) options='-b --batch' ;;
             drain) options='--off' ;;
-            kill | break) options='-y --yes' ;;
-            certify) options='--yes' ;;
+            kill | break | certify) options='-y --yes' ;;
             metrics) options='-o' ;;
             *) options= ;;
             esac

@@ -47,8 +47,7 @@ complete -c redlockctl -n '__fish_seen_subcommand_from help' -a "$commands" -d C
 complete -c redlockctl -n '__fish_seen_subcommand_from status' -l check -d 'One line and an exit status, for monitoring'
 complete -c redlockctl -n '__fish_seen_subcommand_from top' -s b -l batch -d 'Print one page'
 complete -c redlockctl -n '__fish_seen_subcommand_from drain' -l off -d 'Grant new locks again'
-complete -c redlockctl -n '__fish_seen_subcommand_from kill break' -s y -l yes -d 'Do not ask'
-complete -c redlockctl -n '__fish_seen_subcommand_from certify' -l yes -d 'Do not ask'
+complete -c redlockctl -n '__fish_seen_subcommand_from kill break certify' -s y -l yes -d 'Do not ask'
 complete -c redlockctl -n '__fish_seen_subcommand_from metrics' -s o -r -F -d 'Into a file'
 complete -c redlockctl -n '__fish_seen_subcommand_from call' -a 'add extend free reset list cancel subscribe hello ping status nodes sessions locks waiters why metrics reload drain kill break certify' -d Method
 complete -c redlockctl -n '__fish_seen_subcommand_from run hold' -s n -l nonblock -d 'Try once'
