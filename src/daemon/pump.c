@@ -29,7 +29,7 @@ static const enum vote_reason pump_late[NODES_MAX] = { [0 ... NODES_MAX - 1] = V
 const struct reply_context *pump_context(struct daemon *d, uint64_t now_ns)
 {
         d->context.now_ns = now_ns;
-        d->context.unix_ms = clock_unix_ms();
+        d->context.unix_ms = clock_wall_ms(&d->wall, now_ns);
         if (d->oldest_unflushed_ns == 0)
                 d->oldest_unflushed_ns = now_ns;
         return &d->context;

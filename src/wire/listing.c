@@ -131,7 +131,7 @@ static bool put_session(struct listing_piece *p, const struct inspect_session *s
         to = put_number(PUT(to, ",\"uid\":"), session->uid);
         to = put_number(PUT(to, ",\"gid\":"), session->gid);
         to = put_string(PUT(to, ",\"name\":"), text_of(session->name));
-        to = put_number(PUT(to, ",\"connected\":"), p->context->unix_ms - piece_ms_since(p, session->connected_ns));
+        to = put_number(PUT(to, ",\"connected\":"), views_unix_ms(p->context, session->connected_ns));
         to = put_number(PUT(to, ",\"locks\":"), session->locks_n);
         to = put_number(PUT(to, ",\"waiting\":"), session->waiting_n);
         return piece_commit(p, PUT(to, "}"));
@@ -150,7 +150,7 @@ static bool put_own_cb(void *userdata, const struct inspect_lock *lock)
         to = put_string(PUT(to, ",\"value\":"), text_of(lock->value));
         to = put_number(PUT(to, ",\"fence\":"), lock->fence);
         to = put_number(PUT(to, ",\"state\":\"held\",\"validity\":"), validity_ms);
-        to = put_number(PUT(to, ",\"expiration\":"), p->context->unix_ms + validity_ms);
+        to = put_number(PUT(to, ",\"expiration\":"), views_unix_ms(p->context, lock->valid_until_ns));
         return piece_commit(p, PUT(to, "}"));
 }
 

@@ -40,7 +40,7 @@ static char *put_lock(char *to, const struct reply_context *context, const struc
         to = put_number(PUT(to, "\",\"fence\":"), item->fence);
         to = put_text(PUT(to, ",\"state\":\""), text_of(lock_state(item->outcome)));
         to = put_number(PUT(to, "\",\"validity\":"), validity_ms);
-        to = put_number(PUT(to, ",\"expiration\":"), context->unix_ms + validity_ms);
+        to = put_number(PUT(to, ",\"expiration\":"), views_unix_ms(context, item->valid_until_ns));
         return PUT(to, "}");
 }
 

@@ -81,7 +81,7 @@ static json_t *reply_lock(const struct reply_context *context, const struct repl
         r |= json_object_set_new(value, "fence", codec_number(item->fence));
         r |= json_object_set_new(value, "state", json_string(reply_state(item->outcome)));
         r |= json_object_set_new(value, "validity", codec_number(validity_ms));
-        r |= json_object_set_new(value, "expiration", codec_number(context->unix_ms + validity_ms));
+        r |= json_object_set_new(value, "expiration", codec_number(views_unix_ms(context, item->valid_until_ns)));
         return codec_finish(value, r);
 }
 

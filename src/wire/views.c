@@ -21,6 +21,11 @@ uint64_t views_ms_since(uint64_t then_ns, uint64_t now_ns)
         return views_ms_until(now_ns, then_ns);
 }
 
+uint64_t views_unix_ms(const struct reply_context *context, uint64_t then_ns)
+{
+        return context->unix_ms + then_ns / NS_PER_MS - context->now_ns / NS_PER_MS;
+}
+
 const char *views_state_name(enum node_state state)
 {
         switch (state) {
@@ -101,7 +106,7 @@ static json_t *views_votes_at(const struct reply_context *context, const struct 
 {
         if (seen->votes_ns == 0)
                 return json_null();
-        return codec_number(context->unix_ms + views_ms_until(seen->votes_ns, context->now_ns));
+        return codec_number(views_unix_ms(context, seen->votes_ns));
 }
 
 static json_t *views_node(const struct reply_context *context, unsigned node)

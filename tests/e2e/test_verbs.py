@@ -54,6 +54,16 @@ def test_adding_what_is_held_leaves_it_as_it_is(client):
     assert again["validity"] <= first["validity"]
 
 
+def test_a_lock_that_nothing_has_changed_has_the_same_expiration_whenever_it_is_asked_for(broker, client):
+    lock = client.add("k", ttl=10000)["k"]
+    seen, connected = set(), set()
+    until = now_ms() + 20  # so that both clocks have been in every part of a millisecond
+    while now_ms() < until:
+        seen |= {client.list()["k"]["expiration"], client.add("k")["k"]["expiration"]}
+        connected |= {session["connected"] for session in client.call("sessions")["sessions"]}
+    assert seen == {lock["expiration"]} and len(connected) == 1
+
+
 def test_add_of_some_held_and_some_new(client):
     client.add("a")
     assert client.states("add", ["a", "b"]) == {"a": "held", "b": "acquired"}

@@ -35,6 +35,26 @@ START_TEST(a_granted_lock_is_shown_with_what_is_left_of_it)
 }
 END_TEST
 
+START_TEST(an_end_is_the_same_moment_whenever_it_is_told)
+{
+        struct reply_item item = { .key = { "k", 1 }, .outcome = OUTCOME_HELD, .value = "1", .fence = 1 };
+        struct reply reply = { .method = METHOD_ADD, .items = &item, .items_n = 1, .attempts = 1 };
+        struct buffer out = BUFFER_INIT(100000);
+        struct reply_context now = context;
+        uint64_t ns;
+
+        item.valid_until_ns = 19896 * MS + 500000;
+        for (ns = 0; ns < 3 * MS; ns += MS / 10) {
+                now.now_ns = context.now_ns + ns;
+                now.unix_ms = context.unix_ms + ns / MS;
+                ck_assert_int_eq(reply_print(&out, &now, "17", &reply), 0);
+                ck_assert_ptr_nonnull(memmem(buffer_data(&out), buffer_len(&out), ":1795350009896}", 15));
+                buffer_consume(&out, buffer_len(&out));
+        }
+        buffer_deinit(&out);
+}
+END_TEST
+
 START_TEST(each_lock_has_its_state)
 {
         static const struct reply_item items[] = {
@@ -58,7 +78,7 @@ START_TEST(each_lock_has_its_state)
                             "{\"key\":\"b\",\"value\":\"2\",\"fence\":2,\"state\":\"extended\",\"validity\":2,"
                             "\"expiration\":1795350000002},"
                             "{\"key\":\"c\",\"value\":\"3\",\"fence\":9007199254740991,\"state\":\"reacquired\","
-                            "\"validity\":0,\"expiration\":1795350000000}],"
+                            "\"validity\":0,\"expiration\":1795349999000}],"
                             "\"attempts\":1,\"waited\":0}}");
 }
 END_TEST
@@ -430,8 +450,8 @@ START_TEST(without_memory_a_reply_leaves_nothing)
 }
 END_TEST
 
-UNIT_MAIN("reply", a_granted_lock_is_shown_with_what_is_left_of_it, each_lock_has_its_state,
-          freed_keys_stand_under_what_became_of_them, hello_names_the_server_and_its_limits,
+UNIT_MAIN("reply", an_end_is_the_same_moment_whenever_it_is_told, a_granted_lock_is_shown_with_what_is_left_of_it,
+          each_lock_has_its_state, freed_keys_stand_under_what_became_of_them, hello_names_the_server_and_its_limits,
           ping_and_cancel_have_short_answers, locked_names_the_tries_the_keys_and_the_holder,
           locked_joins_the_taken_keys_by_a_comma, deadlock_says_who_waits_for_what, no_quorum_says_why_for_each_node,
           strict_errors_name_their_keys, the_other_errors_are_short, an_error_of_the_wire_carries_its_data,

@@ -9,6 +9,7 @@
 #include "redlockd/daemon/metrics.h"
 #include "redlockd/daemon/nodes.h"
 #include "redlockd/daemon/service.h"
+#include "redlockd/net/clock.h"
 #include "redlockd/net/entropy.h"
 #include "redlockd/net/log.h"
 #include "redlockd/net/scrape.h"
@@ -64,6 +65,7 @@ struct daemon {
         bool popping;                 /* inside the loop that pops: what is posted is stepped, and popped there */
         uint64_t oldest_unflushed_ns; /* when the oldest answer that waits to be flushed was printed; 0: none */
         struct log_rate lost_rate, closed_rate, refused_rate;
+        struct clock_wall wall;
         struct reply_context context;
         struct reply_limit limits[DAEMON_LIMITS_N + 1];
 

@@ -4,7 +4,7 @@
  * Replies and notices as lines of JSON. Each function appends one line (LF included) to `out` and returns 0, -ENOMEM,
  * or -ENOBUFS when it does not fit; on failure nothing was appended.
  *
- * Durations are computed from *_ns at `now_ns`, rounded down; `expiration` is `unix_ms` + validity.
+ * Durations are computed from *_ns at `now_ns`, rounded down; moments in Unix time from *_ns, `now_ns` being `unix_ms`.
  */
 #include "redlockd/base/buffer.h"
 #include "redlockd/core/inspect.h"

@@ -11,6 +11,9 @@
 uint64_t views_ms_until(uint64_t then_ns, uint64_t now_ns);
 uint64_t views_ms_since(uint64_t then_ns, uint64_t now_ns);
 
+/* A moment in Unix time: whole milliseconds, which do not depend on when it is looked at. */
+uint64_t views_unix_ms(const struct reply_context *context, uint64_t then_ns);
+
 json_t *views_status(const struct reply_context *context);
 json_t *views_nodes(const struct reply_context *context);
 json_t *views_certified(const struct reply_context *context, const struct reply *reply);
