@@ -59,7 +59,7 @@ static int user_find(const char *name, uint32_t *ret_id)
         return 0;
 }
 
-static int group_find(const char *name, uint32_t *ret_id)
+int config_find_group(const char *name, uint32_t *ret_id)
 {
         const struct group *group;
 
@@ -91,7 +91,7 @@ static int read_id(struct config_reading *rd, size_t at, const char *path, bool 
                 mem_free(name);
                 return 0;
         }
-        r = user ? user_find(name, ret_id) : group_find(name, ret_id);
+        r = user ? user_find(name, ret_id) : config_find_group(name, ret_id);
         if (r == ENOENT)
                 config_complain(rd, at, path, "there is no %s \"%.64s\"", what, name);
         else if (r != 0)

@@ -166,6 +166,18 @@ static int read_string_or_null(const struct slot *slot, const json_t *value)
         return 1;
 }
 
+/* The socket could not be made with one that does not exist. */
+static int read_group(const struct slot *slot, const json_t *value)
+{
+        int r = read_string_or_null(slot, value);
+        char **kept = slot->field;
+        uint32_t id;
+
+        if (r > 0 && *kept && config_find_group(*kept, &id) == ENOENT)
+                return slot_refuse(slot, "there is no group \"%.64s\"", *kept);
+        return r;
+}
+
 /* No names: a scraper's door must not wait for a resolver, nor open where a name happens to point. */
 static int read_metrics_listen(const struct slot *slot, const json_t *value)
 {
@@ -267,7 +279,7 @@ static const struct setting settings[] = {
         { "lock", "keyPrefix", read_prefix, FIELD(lock.key_prefix), 0, KEY_PREFIX_MAX },
         { "listen", "socket", read_string, FIELD(listen.socket), 1, SOCKET_MAX },
         { "listen", "mode", read_mode, FIELD(listen.mode), 0, 0 },
-        { "listen", "group", read_string_or_null, FIELD(listen.group), 1, GROUP_MAX },
+        { "listen", "group", read_group, FIELD(listen.group), 1, GROUP_MAX },
         { "redis", "connectTimeout", read_u64, FIELD(redis.connect_timeout_ms), CONNECT_TIMEOUT_MIN,
           CONNECT_TIMEOUT_MAX },
         { "redis", "reconnectMin", read_u64, FIELD(redis.reconnect_min_ms), RECONNECT_MIN_MS, RECONNECT_MAX_MS },
@@ -407,7 +419,7 @@ static bool setting_same(const struct setting *setting, const struct config *a, 
                 return *(const bool *)x == *(const bool *)y;
         if (setting->read == read_mode)
                 return *(const mode_t *)x == *(const mode_t *)y;
-        assert(setting->read == read_string || setting->read == read_string_or_null || setting->read == read_prefix);
+        assert(setting->read == read_string || setting->read == read_group || setting->read == read_prefix);
         s = *(char *const *)x;
         t = *(char *const *)y;
         return s && t ? strcmp(s, t) == 0 : s == t;

@@ -124,7 +124,7 @@ START_TEST(every_setting_reaches_its_place)
         struct config c =
                 good("{\"lock\":{\"ttl\":101,\"minTtl\":100,\"maxTtl\":102,\"driftFactor\":0.05,\"retryCount\":-1,"
                      "\"retryDelay\":103,\"retryJitter\":104,\"tenure\":105,\"keyPrefix\":\"p:\"},"
-                     "\"listen\":{\"socket\":\"/s\",\"mode\":\"0600\",\"group\":\"g\"},"
+                     "\"listen\":{\"socket\":\"/s\",\"mode\":\"0600\",\"group\":\"daemon\"},"
                      "\"redis\":{\"connectTimeout\":201,\"reconnectMin\":202,\"reconnectMax\":203,"
                      "\"restartQuarantine\":false},"
                      "\"limits\":{\"maxSessions\":301,\"maxRequestBytes\":302,\"maxOutputBytes\":30300,"
@@ -145,7 +145,7 @@ START_TEST(every_setting_reaches_its_place)
         ck_assert_str_eq(c.lock.key_prefix, "p:");
         ck_assert_str_eq(c.listen.socket, "/s");
         ck_assert_uint_eq(c.listen.mode, 0600);
-        ck_assert_str_eq(c.listen.group, "g");
+        ck_assert_str_eq(c.listen.group, "daemon");
         ck_assert_uint_eq(c.redis.connect_timeout_ms, 201);
         ck_assert_uint_eq(c.redis.reconnect_min_ms, 202);
         ck_assert_uint_eq(c.redis.reconnect_max_ms, 203);
@@ -445,9 +445,10 @@ END_TEST
 
 START_TEST(without_memory_nothing_is_left)
 {
-        const char *json = "{\"nodes\":[\"redis://u:p@a:1\",{\"url\":\"unix:///r\",\"name\":\"b\"}],"
-                           "\"releaseOn\":\"exit\","
-                           "\"lock\":{\"keyPrefix\":\"a prefix longer than a token\"},\"listen\":{\"group\":\"g\"}}";
+        const char *json =
+                "{\"nodes\":[\"redis://u:p@a:1\",{\"url\":\"unix:///r\",\"name\":\"b\"}],"
+                "\"releaseOn\":\"exit\","
+                "\"lock\":{\"keyPrefix\":\"a prefix longer than a token\"},\"listen\":{\"group\":\"daemon\"}}";
         static struct errors errors;
         struct config c;
         uint64_t live, k = 1;

@@ -39,6 +39,18 @@ START_TEST(a_name_that_does_not_exist_is_an_error_at_its_place)
 }
 END_TEST
 
+START_TEST(the_group_of_the_socket_must_exist)
+{
+        check_errors("{\"listen\":{\"group\":\"no-such-group\"},\"lock\":{\"tll\":1}}",
+                     "f:1:12: listen.group: there is no group \"no-such-group\"\n"
+                     "f:1:45: lock.tll: unknown name (did you mean ttl?)\n");
+        check_errors("{\"listen\":{\"group\":5}}",
+                     "f:1:12: listen.group: must be a string of 1 to 64 bytes without NUL\n");
+        accept("{\"listen\":{\"group\":\"root\"}}");
+        accept("{\"listen\":{\"group\":null}}");
+}
+END_TEST
+
 START_TEST(a_rule_says_which_keys_and_what)
 {
         check_errors("{\"access\":{\"rules\":[{},{\"keys\":\"a\"},{\"allow\":true}]}}",
@@ -150,5 +162,5 @@ START_TEST(without_memory_no_rule_is_left)
 END_TEST
 
 UNIT_MAIN("config_access", a_rule_has_its_keys_and_who_is_meant, a_name_that_does_not_exist_is_an_error_at_its_place,
-          a_rule_says_which_keys_and_what, members_of_rules_have_their_types, rules_and_names_have_their_numbers,
-          without_memory_no_rule_is_left)
+          the_group_of_the_socket_must_exist, a_rule_says_which_keys_and_what, members_of_rules_have_their_types,
+          rules_and_names_have_their_numbers, without_memory_no_rule_is_left)

@@ -73,6 +73,9 @@ void config_set_admin_groups(struct config *c, char **names, unsigned n);
 void config_set_rules(struct config *c, struct config_rule *rules, unsigned n);
 int config_read_rules(struct config_reading *rd, size_t at, struct text json);
 
+/* 0; ENOENT where there is no group of that name; or why it cannot be told. */
+int config_find_group(const char *name, uint32_t *ret_id);
+
 /* Gives it the `memory:` node. Returns 0 or -ENOMEM. */
 int config_default_nodes(struct config *c);
 
