@@ -9,7 +9,8 @@
  *         +---------------------+------------------------------------------------------------+
  *
  * A lock lapses in two steps: a moment before its validity ends (LOCK_LAPSE_MARGIN_*) it leaves the map and its session
- * is told; at the end, and not before, the key is open to others, and the lease with it. From then on it is only a
+ * is told; at the end, and not before, the key is open to others, and the lease with it. (A lock that the nodes lost
+ * lapses earlier; its own session may ask for the key anew once it was told, see take.c.) From then on it is only a
  * memory: it lets `free` say "expired" and `extend` "reacquired". One that an administrator breaks does both at once.
  */
 #include "redlockd/core/lock.h"
@@ -239,6 +240,7 @@ static void lock_lapse(struct engine *e, struct lock *l, enum lost_reason reason
         lock_ref(l);
         l->told_session = l->session->id;
         l->lost_wanted = l->session->events & NOTICE_LOST;
+        l->told |= l->lost_wanted;
         l->lost_out = (struct outgoing){ .linked = false };
         outgoing_link(e, &l->lost_out, OUTGOING_LOST);
         session_link_lapsed(e, l->session, l);

@@ -61,12 +61,25 @@ static bool take_refuse_strict(struct engine *e, struct call *c)
         return lost || missing;
 }
 
+/*
+ * The key is closed for the sake of the session itself, so that nobody has it while it believes in a lock that the
+ * nodes do not have any more. It knows better, and asks for it anew.
+ */
+static struct lock *claim_closed_for_itself(const struct claim *claim)
+{
+        struct lock *l = claim->resource->holder;
+        bool own = l && l->state == LOCK_LAPSED && l->session == claim->call->session;
+
+        return own && l->told && l->lost == LOST_NO_QUORUM && l->lease && l->lease->lost ? l : NULL;
+}
+
 /* The key is somebody else's on this host, or somebody else's turn. */
 static bool claim_blocked(const struct engine *e, const struct claim *claim)
 {
         const struct resource *r = claim->resource;
+        bool held = r->holder && !claim_closed_for_itself(claim);
 
-        return !claim_held(e, claim) && (r->holder || resource_head(r) != claim);
+        return !claim_held(e, claim) && (held || resource_head(r) != claim);
 }
 
 bool take_would_take_over(const struct engine *e, const struct call *c)
@@ -98,6 +111,19 @@ static bool take_refuse_broken(struct engine *e, struct call *c)
         if (broken)
                 take_finish(e, c, ERROR_BROKEN);
         return broken;
+}
+
+/* What its session was told to be lost, add does not answer as if it were held. */
+static void take_lose_told(struct engine *e, struct call *c)
+{
+        size_t i;
+
+        for (i = 0; i < c->claims_n && c->method == METHOD_ADD; ++i) {
+                struct lock *l = claim_held(e, &c->claims[i]);
+
+                if (l && l->told)
+                        lock_lose(e, l);
+        }
 }
 
 /* Marks the keys that cannot be had now, as far as this host knows. True if there are any. */
@@ -379,6 +405,11 @@ static bool take_put_off(struct engine *e, struct call *c)
 /* Nothing on this host is in the way. */
 static void take_ask(struct engine *e, struct call *c)
 {
+        size_t i;
+
+        for (i = 0; i < c->claims_n; ++i)
+                if (claim_closed_for_itself(&c->claims[i]))
+                        lock_leave(e, c->claims[i].resource->holder);
         if (take_new_locks(e, c) < 0) {
                 take_drop_locks(e, c);
                 take_finish(e, c, ERROR_INTERNAL);
@@ -410,6 +441,7 @@ void take_try(struct engine *e, struct call *c)
         if (c->counted && !c->repeated)
                 ++c->attempts;
         c->repeated = false;
+        take_lose_told(e, c);
         new_n = take_count_new(e, c);
         if (take_refuse_broken(e, c) || take_refuse_strict(e, c) || take_refuse_limit(e, c, new_n))
                 return;

@@ -128,6 +128,19 @@ static bool take_drop_lost_leases(struct call *c)
         return lost;
 }
 
+/* The locks that the call was to extend, and that a quorum of nodes does not have any more. */
+static void take_mark_told(struct call *c)
+{
+        size_t i;
+
+        for (i = 0; i < c->claims_n; ++i) {
+                struct lock *l = c->claims[i].lock;
+
+                if (l && l->state == LOCK_HELD && l->lease->lost)
+                        l->told = true;
+        }
+}
+
 /* A try that asked the nodes has failed: it is undone before anything else. */
 static void take_fail_round(struct engine *e, struct call *c, enum error_name error)
 {
@@ -135,6 +148,8 @@ static void take_fail_round(struct engine *e, struct call *c, enum error_name er
                 take_repeat(e, c);
                 return;
         }
+        if (error == ERROR_LOST)
+                take_mark_told(c);
         take_undo(e, c);
         if (error == ERROR_LOST) {
                 /* No later try could bring it back; what was valid stays valid until its old time. */

@@ -237,6 +237,49 @@ def test_a_lost_lock_is_not_brought_back_to_life(daemon, nodes3):
     assert nodes3[0].get("k") is None and nodes3[1].get("k") is None
 
 
+def forget(nodes, key):
+    eventually(lambda: all(node.get(key) for node in nodes))
+    for node in nodes:
+        node.command("DEL", key)
+
+
+@pytest.mark.parametrize("subscribed", [False, True])
+def test_after_an_extension_that_found_it_lost_an_add_is_no_yes_without_the_nodes(daemon, nodes3, subscribed):
+    client = daemon.client()
+    if subscribed:
+        client.call("subscribe")
+    before = client.add("k", ttl=20000)["k"]
+    forget(nodes3, "k")
+    client.fails("LOST", "extend", keys="k", ttl=20000)
+    after = client.add("k", ttl=20000, retryCount=0)["k"]
+    assert after["state"] == "acquired" and after["value"] != before["value"] and after["fence"] > before["fence"]
+    assert {node.get("k") for node in nodes3} >= {after["value"]}
+    if subscribed:
+        assert client.notice("lost") == {"key": "k", "value": before["value"], "reason": "NO_QUORUM"}
+
+
+def test_after_such_an_extension_an_add_finds_who_has_it_now(daemon, nodes3):
+    client = daemon.client()
+    client.add("k", ttl=20000)
+    forget(nodes3, "k")
+    for node in nodes3:
+        node.command("SET", "k", "somebody else", "PX", 20000)
+    client.fails("LOST", "extend", keys="k", ttl=20000)
+    client.fails("LOCKED", "add", keys="k", retryCount=0)
+    assert client.list() == {} and {node.get("k") for node in nodes3} == {"somebody else"}
+
+
+def test_who_was_told_that_its_lock_is_lost_may_take_it_again_at_once(daemon, nodes3):
+    client = daemon.client()
+    client.call("subscribe")
+    before = client.add("k", ttl=20000, autoExtend=True)["k"]
+    forget(nodes3, "k")
+    assert client.notice("lost")["reason"] == "NO_QUORUM"
+    daemon.client().fails("LOCKED", "add", keys="k", retryCount=0)  # nobody else on the host, before its old end
+    after = client.add("k", ttl=20000, retryCount=0)["k"]
+    assert (after["state"], after["fence"] > before["fence"]) == ("acquired", True)
+
+
 def test_a_lock_that_one_of_three_nodes_lost_is_extended(daemon, nodes3):
     client = daemon.client()
     before = client.add("k", ttl=5000)["k"]

@@ -209,7 +209,10 @@ static void strict_extend_acquires_nothing(void)
         story_end(w);
 }
 
-/* Two of three nodes lost the key: refused, nothing is deleted, the old validity stands, and no try is wasted on it. */
+/*
+ * Two of three nodes lost the key: refused, nothing is deleted, the old validity stands, and no try is wasted on it.
+ * But who was told so and asks for the key anew is not told that he holds it.
+ */
 static void a_lock_that_a_majority_lost_is_not_brought_back(void)
 {
         struct world *w = story_world(&(struct world_options){ 0 });
@@ -224,6 +227,7 @@ static void a_lock_that_a_majority_lost_is_not_brought_back(void)
         story_run(w, 10);
         story_check(w, story_stored(w, 3, "k") && !story_stored(w, 1, "k"));
         story_add(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
         story_expect(w, "1000.000  A > extend k\n"
                         "1000.000  h1 > n1 n2 n3 take +k#1\n"
                         "1001.000  n1 > held\n"
@@ -231,7 +235,46 @@ static void a_lock_that_a_majority_lost_is_not_brought_back(void)
                         "1001.000  A < LOST k\n"
                         "1001.000  n3 > granted\n"
                         "1010.000  A > add k\n"
-                        "1010.000  A < k#1 held 8888\n");
+                        "1010.000  h1 > n1 n2 n3 release k#1\n"
+                        "1010.000  h1 > n1 n2 n3 take k#2\n"
+                        "1011.000  n1 > released\n"
+                        "1011.000  n2 > released\n"
+                        "1011.000  n3 > released\n"
+                        "1011.000  n1 > granted\n"
+                        "1011.000  n2 > granted\n"
+                        "1011.000  A < k#2 acquired 9897\n"
+                        "1011.000  n3 > granted\n");
+        story_end(w);
+}
+
+/* Its key is closed to the others until the old end. They ask first: it waits its turn, and is not told to hold it
+ * either. */
+static void who_asks_anew_for_what_was_lost_stands_behind_those_who_wait(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 1000 });
+        story_run(w, 100);
+        world_lose(w, 1);
+        world_lose(w, 2);
+        story_extend(w, a, "k", (struct ask){ 0 });
+        story_add(w, b, "k", (struct ask){ .delay_ms = 10000 });
+        story_run(w, 10);
+        story_skip(w);
+        story_add(w, a, "k", (struct ask){ .tries = 1 });
+        story_run(w, 1000);
+        story_expect(w, "110.000  A > add k\n"
+                        "110.000  A < LOCKED k, 1 attempts, 0 ms\n"
+                        "988.000  h1 > n1 n2 n3 release k#1\n"
+                        "988.000  h1 > n1 n2 n3 take k#2\n"
+                        "989.000  n1 > released\n"
+                        "989.000  n2 > released\n"
+                        "989.000  n3 > released\n"
+                        "989.000  n1 > granted\n"
+                        "989.000  n2 > granted\n"
+                        "989.000  B < k#2 acquired 9897\n"
+                        "989.000  n3 > granted\n");
         story_end(w);
 }
 
@@ -454,6 +497,7 @@ STORY_MAIN("map", STORY(requests_for_one_key_keep_their_order), STORY(freeing_al
            STORY(free_sorts_its_keys), STORY(free_without_a_majority_is_pending),
            STORY(a_lock_that_lapses_is_told_and_passes_on), STORY(extend_by_the_state_of_each_key),
            STORY(strict_extend_acquires_nothing), STORY(a_lock_that_a_majority_lost_is_not_brought_back),
+           STORY(who_asks_anew_for_what_was_lost_stands_behind_those_who_wait),
            STORY(an_extension_without_a_quorum_is_tried_again), STORY(a_shorter_extension_frees_the_key_when_it_ends),
            STORY(a_lock_that_lapses_during_its_extension_is_acquired_anew),
            STORY(a_held_key_that_lapses_during_an_add_is_acquired_with_it),

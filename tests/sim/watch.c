@@ -2,7 +2,8 @@
  * The checkers: a picture of what every client believes, in true time, held against each other and against the nodes.
  *
  * A client believes in a lock from the reply that grants it until its validity has passed on its host's clock, or until
- * it asks to free it, or is told that it is lost, or is gone.
+ * it asks to free it, or is told that it is lost, or is gone. Where an extension was refused since it is lost, it may
+ * believe on until its old end, as the broker lets it, or until it asks for the key anew.
  */
 #include "sim/watch.h"
 
@@ -25,6 +26,7 @@ struct belief {
         uint64_t valid_until_ns;   /* the same on the host's clock */
         uint64_t renewed_until_ns; /* if every renewal that was asked for was won */
         bool auto_extend;
+        bool refused; /* an extension was, since it is lost */
         uint64_t delay_ms;
         char value[TOKEN_TEXT_LEN + 1];
 };
@@ -336,6 +338,10 @@ static void watch_on_request(void *userdata, const struct request *r)
         if (r->method == METHOD_BREAK && w->beliefs[watch_number(r->keys[0])].session &&
             host_of(w, w->beliefs[watch_number(r->keys[0])].session) == host_of(w, r->session))
                 w->beliefs[watch_number(r->keys[0])].session = 0; /* its holder is told */
+        for (i = 0; i < r->keys_n && r->method == METHOD_ADD; ++i)
+                if (w->beliefs[watch_number(r->keys[i])].session == r->session &&
+                    w->beliefs[watch_number(r->keys[i])].refused)
+                        w->beliefs[watch_number(r->keys[i])].session = 0;
         if (r->method == METHOD_FREE || r->method == METHOD_RESET)
                 watch_free_keys(w, a, r->keys_n == 0);
         a->budget_ms = r->retry_count < 0 ? UINT64_MAX
@@ -353,6 +359,25 @@ static void watch_broken(struct watch *w, uint64_t session, unsigned key)
         for (i = w->first_open; i < w->asked_n; ++i)
                 if (w->asked[i].session == session && w->asked[i].keys & 1u << key)
                         w->asked[i].broken_ns = w->world->now_ns;
+}
+
+/* An extension was refused since a quorum of nodes does not have these. Who asked for them meanwhile asks anew. */
+static void watch_refused(struct watch *w, const struct reply *r)
+{
+        size_t i, k;
+
+        for (i = 0; i < r->items_n; ++i) {
+                unsigned key = watch_number(r->items[i].key);
+                struct belief *b = &w->beliefs[key];
+
+                if (r->items[i].outcome != OUTCOME_TAKEN || b->session != r->session)
+                        continue;
+                b->refused = true;
+                for (k = w->first_open; k < w->asked_n; ++k)
+                        if (w->asked[k].session == r->session && w->asked[k].method == METHOD_ADD &&
+                            w->asked[k].keys & 1u << key)
+                                b->session = 0;
+        }
 }
 
 static bool was_granted(const struct watch *w, const char *value)
@@ -544,6 +569,8 @@ static void watch_granted(struct watch *w, const struct reply *r, const struct a
                 break;
         case OUTCOME_HELD:
                 check_exclusion(w, r, key);
+                if (b->refused && strcmp(b->value, item->value) == 0)
+                        violated(w, "alive: %s is held, and was told to be lost", watch_key(key));
                 if (b->session == r->session && !b->auto_extend && item->valid_until_ns != b->valid_until_ns &&
                     !w->wild)
                         violated(w, "alive: %s is held until another time than it was granted", watch_key(key));
@@ -570,6 +597,7 @@ static void watch_granted(struct watch *w, const struct reply *r, const struct a
                 b->delay_ms = 0;
         }
         b->session = (unsigned)r->session;
+        b->refused = false;
         memcpy(b->value, item->value, sizeof(b->value));
 }
 
@@ -601,6 +629,8 @@ static void watch_on_reply(void *userdata, const struct reply *r)
         if (r->error == ERROR_NONE && (a->method == METHOD_ADD || a->method == METHOD_EXTEND))
                 for (i = 0; i < r->items_n; ++i)
                         watch_granted(w, r, a, &r->items[i]);
+        if (r->error == ERROR_LOST && a->method == METHOD_EXTEND)
+                watch_refused(w, r);
         /* An administrator knows what he does to its holder, who may not have subscribed. */
         if (r->error == ERROR_NONE && a->method == METHOD_BREAK)
                 watch_broken(w, r->holder->session, watch_number(r->items[0].key));

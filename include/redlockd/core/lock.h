@@ -30,11 +30,12 @@ struct lock_terms {
 struct lock {
         enum lock_state state;
         bool lost_wanted; /* told_session wants to be told; who carries out effects is in any case */
+        bool told;        /* its session knows that it is lost: from an extension that was refused, or a notice */
         bool auto_extend;
-        bool expiring; /* less than a third of its ttl is left, and that was told */
-        uint32_t refs; /* claims that name it, and a notice that waits to be popped */
-        uint32_t ttl_ms;
+        bool expiring;         /* less than a third of its ttl is left, and that was told */
         enum lost_reason lost; /* lapsed */
+        uint32_t refs;         /* claims that name it, and a notice that waits to be popped */
+        uint32_t ttl_ms;
         struct resource *resource;
         struct session *session;      /* NULL: gone */
         struct lease *lease;          /* NULL: its validity has ended, or it is gone */

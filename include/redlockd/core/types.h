@@ -211,7 +211,7 @@ enum lost_reason {
         LOST_NO_QUORUM, /* it could not be renewed, or a quorum of nodes does not have it any more */
         LOST_MAX_HOLD,
         LOST_BROKEN, /* by an administrator */
-};
+} __attribute__((packed));
 
 enum node_state {
         NODE_CONNECTING,
