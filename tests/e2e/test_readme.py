@@ -1,5 +1,6 @@
 """The README's first commands, as somebody types them who has just cloned the program."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, DEADLINE, ROOT, eventually, spawn
+from harness import BUILD, DEADLINE, ROOT, connect, eventually, spawn
 
 README = (ROOT / "README.md").read_text()
 
@@ -38,11 +39,13 @@ class MakeRun:
         self.path = path
         self.process = spawn(make("run", f"SOCKET={path}"), preexec_fn=os.setsid, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
+    def accepts(self):
+        with contextlib.suppress(OSError), connect(self.path):
+            return True
+
     def close(self):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
         self.process.stdout.close()
 
@@ -50,7 +53,7 @@ class MakeRun:
 @pytest.fixture
 def run(world):
     started = world.keep(MakeRun(world.path / "run.sock"))
-    eventually(started.path.exists, what="make run has its socket")
+    eventually(started.accepts, what="make run accepts")
     return started
 
 
