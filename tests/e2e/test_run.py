@@ -92,6 +92,14 @@ def test_E_sets_the_code_of_a_lock_that_is_taken_and_nothing_is_started(run, cli
     assert (status, out) == (code, "") and f"held by process {os.getpid()}" in err
 
 
+@pytest.mark.parametrize("argv", [["-n", "-E", "7"], ["-w", "0.1", "-E", "7"]])
+def test_too_few_nodes_are_a_failure_and_not_somebody_elses_lock(world, argv):
+    nobody = world.redis(start=False)
+    daemon = world.daemon([nobody], up=False)
+    done = subprocess.run([REDLOCKCTL, "-s", daemon.path, "run", *argv, "k", "--", "echo", "started"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (125, "") and "NO_QUORUM" in done.stderr
+
+
 @pytest.mark.parametrize(
     "argv",
     [[], ["k"], ["k", "--"], ["", "--", "true"], ["a,,b", "--", "true"], ["-w", "x", "k", "true"], ["k", "-n", "true"]]
