@@ -198,14 +198,14 @@ static void lock_remember(struct engine *e, struct lock *l)
         map_link(&e->memories, &l->link, lock_hash(e, l->session, l->resource));
 }
 
-/* The key is open to the others of this host, and the lease with it. */
-static void lock_open(struct engine *e, struct lock *l)
+void lock_open(struct engine *e, struct lock *l)
 {
         struct lease *lease = l->lease;
 
         l->lease = NULL;
         if (!lease)
                 return;
+        heap_clear(&e->deadlines, &l->end);
         if (l->state == LOCK_LAPSED)
                 lock_remember(e, l);
         if (lease->state == LEASE_KEPT)

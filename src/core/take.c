@@ -409,7 +409,7 @@ static void take_ask(struct engine *e, struct call *c)
 
         for (i = 0; i < c->claims_n; ++i)
                 if (claim_closed_for_itself(&c->claims[i]))
-                        lock_leave(e, c->claims[i].resource->holder);
+                        lock_open(e, c->claims[i].resource->holder);
         if (take_new_locks(e, c) < 0) {
                 take_drop_locks(e, c);
                 take_finish(e, c, ERROR_INTERNAL);

@@ -36,6 +36,8 @@ static enum error_name take_blame(const struct engine *e, const struct call *c, 
 {
         unsigned node, failed = 0, quorum = quorum_needed(&r->ballot), i;
         uint64_t acquired = r->acquire_n ? UINT64_MAX >> (64 - r->acquire_n) : 0;
+        /* Then it is not for want of nodes that what was lost before is not extended now. */
+        bool enough = (unsigned)__builtin_popcount(members_up(e)) >= members_quorum(e);
 
         for (node = 0; node < e->options.nodes_n; ++node) {
                 if (!(r->ballot.members & UINT32_C(1) << node))
@@ -47,7 +49,7 @@ static enum error_name take_blame(const struct engine *e, const struct call *c, 
                 return failed > (unsigned)__builtin_popcount(r->ballot.members) - quorum ? ERROR_NO_QUORUM
                                                                                          : ERROR_LOCKED;
         for (i = r->acquire_n; i < r->items_n && !c->raising; ++i)
-                if (heal_is_lost(r, i))
+                if (heal_is_lost(r, i) || (enough && r->items[i].lease->lost))
                         return ERROR_LOST;
         return ERROR_NO_QUORUM;
 }
@@ -136,8 +138,10 @@ static void take_mark_told(struct call *c)
         for (i = 0; i < c->claims_n; ++i) {
                 struct lock *l = c->claims[i].lock;
 
-                if (l && l->state == LOCK_HELD && l->lease->lost)
-                        l->told = true;
+                if (!l || l->state != LOCK_HELD || !l->lease->lost)
+                        continue;
+                l->told = true;
+                c->items[i].outcome = OUTCOME_TAKEN;
         }
 }
 

@@ -269,15 +269,25 @@ def test_after_such_an_extension_an_add_finds_who_has_it_now(daemon, nodes3):
     assert client.list() == {} and {node.get("k") for node in nodes3} == {"somebody else"}
 
 
-def test_who_was_told_that_its_lock_is_lost_may_take_it_again_at_once(daemon, nodes3):
+def test_what_is_lost_is_lost_when_it_is_extended_again(daemon, nodes3):
+    client = daemon.client()
+    client.add("k", ttl=20000)
+    forget(nodes3, "k")
+    for strict in (False, True, False):
+        error = client.fails("LOST", "extend", keys="k", retryCount=-1, strict=strict)
+        assert error.data["keys"] == ["k"]
+
+
+@pytest.mark.parametrize("method, state", [("add", "acquired"), ("extend", "reacquired")])
+def test_who_was_told_that_its_lock_is_lost_may_take_it_again_at_once(daemon, nodes3, method, state):
     client = daemon.client()
     client.call("subscribe")
     before = client.add("k", ttl=20000, autoExtend=True)["k"]
     forget(nodes3, "k")
     assert client.notice("lost")["reason"] == "NO_QUORUM"
     daemon.client().fails("LOCKED", "add", keys="k", retryCount=0)  # nobody else on the host, before its old end
-    after = client.add("k", ttl=20000, retryCount=0)["k"]
-    assert (after["state"], after["fence"] > before["fence"]) == ("acquired", True)
+    (after,) = client.call(method, keys="k", ttl=20000, retryCount=0)["locks"]
+    assert (after["state"], after["fence"] > before["fence"]) == (state, True)
 
 
 def test_a_lock_that_one_of_three_nodes_lost_is_extended(daemon, nodes3):

@@ -247,6 +247,26 @@ static void a_lock_that_a_majority_lost_is_not_brought_back(void)
         story_end(w);
 }
 
+/* No later try can bring it back, and none is made: it is as lost as it was. */
+static void what_is_lost_is_lost_when_it_is_extended_again(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
+
+        story_add(w, a, "k,l", (struct ask){ 0 });
+        story_run(w, 100);
+        world_lose(w, 1);
+        world_lose(w, 2);
+        story_extend(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        story_skip(w);
+        story_extend(w, a, "k", (struct ask){ 0 });
+        story_run(w, 10);
+        story_expect(w, "110.000  A > extend k\n"
+                        "110.000  A < LOST k\n");
+        story_end(w);
+}
+
 /* Its key is closed to the others until the old end. They ask first: it waits its turn, and is not told to hold it
  * either. */
 static void who_asks_anew_for_what_was_lost_stands_behind_those_who_wait(void)
@@ -497,6 +517,7 @@ STORY_MAIN("map", STORY(requests_for_one_key_keep_their_order), STORY(freeing_al
            STORY(free_sorts_its_keys), STORY(free_without_a_majority_is_pending),
            STORY(a_lock_that_lapses_is_told_and_passes_on), STORY(extend_by_the_state_of_each_key),
            STORY(strict_extend_acquires_nothing), STORY(a_lock_that_a_majority_lost_is_not_brought_back),
+           STORY(what_is_lost_is_lost_when_it_is_extended_again),
            STORY(who_asks_anew_for_what_was_lost_stands_behind_those_who_wait),
            STORY(an_extension_without_a_quorum_is_tried_again), STORY(a_shorter_extension_frees_the_key_when_it_ends),
            STORY(a_lock_that_lapses_during_its_extension_is_acquired_anew),

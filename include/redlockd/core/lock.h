@@ -105,6 +105,9 @@ bool lock_is_watched(const struct lock *l);
  * ends, as if it had lapsed. */
 void lock_lose(struct engine *e, struct lock *l);
 
+/* LAPSED or GONE: the key is open to the others of this host, and the lease with it. */
+void lock_open(struct engine *e, struct lock *l);
+
 /* HELD or LAPSED, and its session ends without having freed it: the key stays taken for its delay, within its validity.
  */
 void lock_end(struct engine *e, struct lock *l);
