@@ -286,6 +286,20 @@ static bool call_finds_full(const struct engine *e, const struct call *c)
         return false;
 }
 
+static bool call_wants_new_locks(const struct engine *e, const struct session *s, const struct request *request)
+{
+        unsigned i;
+
+        for (i = 0; i < request->keys_n; ++i) {
+                const struct resource *r = resource_find(e, request->keys[i]);
+                const struct lock *l = r ? lock_find(e, s, r) : NULL;
+
+                if (!l || l->state != LOCK_HELD)
+                        return true;
+        }
+        return false;
+}
+
 void call_admit(struct engine *e, const struct request *request)
 {
         bool takes = request->method == METHOD_ADD || request->method == METHOD_EXTEND;
@@ -296,7 +310,7 @@ void call_admit(struct engine *e, const struct request *request)
         if (!s)
                 return; /* it ended, and its requests with it */
         ++e->counters.requests;
-        if (request->method == METHOD_ADD && e->draining) {
+        if (request->method == METHOD_ADD && e->draining && call_wants_new_locks(e, s, request)) {
                 call_refuse(e, request, ERROR_STOPPING);
         } else if (request->method == METHOD_WHY) {
                 call_admit_why(e, s, request);
