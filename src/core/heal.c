@@ -224,9 +224,27 @@ static void heal_distrust(struct engine *e, unsigned node)
         }
 }
 
-static void heal_review(struct engine *e, struct lease *l)
+/* Too few nodes are left that have had it all the time. */
+static void heal_lose(struct engine *e, struct lease *l)
 {
         struct lock *lock = l->resource->holder;
+
+        l->lost = true;
+        if (lock && lock->lease == l && lock->state == LOCK_HELD && lock_is_watched(lock))
+                lock_lose(e, lock);
+}
+
+void heal_on_late_answer(struct engine *e, const struct round *r)
+{
+        unsigned i;
+
+        for (i = r->acquire_n; i < r->items_n; ++i)
+                if (r->items[i].lease->state == LEASE_KEPT && !r->items[i].lease->lost && heal_is_lost(r, i))
+                        heal_lose(e, r->items[i].lease);
+}
+
+static void heal_review(struct engine *e, struct lease *l)
+{
         struct quorum all;
 
         quorum_init_members(&all, e->members);
@@ -234,9 +252,7 @@ static void heal_review(struct engine *e, struct lease *l)
                 renew_verify(e, l);
                 return;
         }
-        l->lost = true;
-        if (lock && lock->lease == l && lock->state == LOCK_HELD && lock_is_watched(lock))
-                lock_lose(e, lock);
+        heal_lose(e, l);
 }
 
 void heal_on_forgotten(struct engine *e, unsigned node)

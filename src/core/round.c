@@ -338,6 +338,8 @@ static void round_note_kept(struct engine *e, struct round *r, unsigned node, co
         heal_on_extended(r, node, r->kind == COMMAND_RENEW ? seen : granted, taken);
         if (r->kind == COMMAND_RENEW && seen)
                 round_note_renewal(e, r);
+        if (r->kind == COMMAND_TAKE && r->decided && taken)
+                heal_on_late_answer(e, r);
 }
 
 /* True if the node is asked once more: nothing was done there, and nothing was undone since. */

@@ -130,25 +130,27 @@ static bool take_drop_lost_leases(struct call *c)
         return lost;
 }
 
-/* The locks that the call was to extend, and that a quorum of nodes does not have any more. */
+/* The locks that the call was to extend, and that a quorum of nodes does not have any more: these, and no others that
+ * some node did not have, are what the answer is about. */
 static void take_mark_told(struct call *c)
 {
         size_t i;
 
         for (i = 0; i < c->claims_n; ++i) {
                 struct lock *l = c->claims[i].lock;
+                bool lost = l && l->state == LOCK_HELD && l->lease->lost;
 
-                if (!l || l->state != LOCK_HELD || !l->lease->lost)
-                        continue;
-                l->told = true;
-                c->items[i].outcome = OUTCOME_TAKEN;
+                if (lost)
+                        l->told = true;
+                c->items[i].outcome = lost ? OUTCOME_TAKEN : OUTCOME_NONE;
         }
 }
 
 /* A try that asked the nodes has failed: it is undone before anything else. */
 static void take_fail_round(struct engine *e, struct call *c, enum error_name error)
 {
-        if (error == ERROR_LOST && take_drop_lost_leases(c)) {
+        /* What is not held any more, because it was broken, say, is no reason to refuse the rest as lost. */
+        if (error == ERROR_LOST && (take_drop_lost_leases(c) || take_overtaken(e, c))) {
                 take_repeat(e, c);
                 return;
         }

@@ -146,6 +146,8 @@ static void a_drain_that_is_taken_back(void)
         story_skip(w);
         admin(w, b, (struct request){ .method = METHOD_DRAIN }, NULL);
         story_add(w, b, "l", (struct ask){ 0 });
+        story_add(w, a, "k", (struct ask){ 0 });
+        story_add(w, a, "k,l", (struct ask){ 0 });
         story_extend(w, a, "k", (struct ask){ 0 });
         story_run(w, 10);
         admin(w, b, (struct request){ .method = METHOD_DRAIN, .off = true }, NULL);
@@ -158,6 +160,10 @@ static void a_drain_that_is_taken_back(void)
                         "10.000  B < draining\n"
                         "10.000  B > add l\n"
                         "10.000  B < STOPPING\n"
+                        "10.000  A > add k\n"
+                        "10.000  A < k#1 held 9888\n"
+                        "10.000  A > add k,l\n"
+                        "10.000  A < STOPPING\n"
                         "10.000  A > extend k\n"
                         "10.000  h1 > n1 n2 n3 take +k#1\n"
                         "11.000  n1 > granted\n"
@@ -176,6 +182,35 @@ static void a_drain_that_is_taken_back(void)
                         "30.000  A < stopping\n"
                         "30.000  B > drain\n"
                         "30.000  B < STOPPING\n");
+        story_end(w);
+}
+
+/* One node has lost both keys, one has released the broken one already: no reason to say that the other one is lost. */
+static void an_extension_under_which_a_lock_is_broken_is_refused_for_that(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+
+        story_add(w, a, "k,l", (struct ask){ 0 });
+        story_run(w, 10);
+        world_lose(w, 3);
+        world_slow(w, 2, 5000);
+        story_skip(w);
+        story_extend(w, a, "k,l", (struct ask){ 0 });
+        admin(w, b, (struct request){ .method = METHOD_BREAK }, "k");
+        story_run(w, 20);
+        story_expect(w, "10.000  A > extend k,l\n"
+                        "10.000  h1 > n1 n2 n3 take +k#1 +l#2\n"
+                        "10.000  B > break k\n"
+                        "10.000  B < k  A\n"
+                        "10.000  h1 > n1 n2 n3 release k#1\n"
+                        "11.000  n1 > granted\n"
+                        "11.000  n3 > held\n"
+                        "11.000  n1 > released\n"
+                        "11.000  n3 > released\n"
+                        "20.000  n2 > granted\n"
+                        "20.000  A < BROKEN k\n"
+                        "20.000  n2 > released\n");
         story_end(w);
 }
 
@@ -231,5 +266,5 @@ static void a_look_whose_session_ends(void)
 
 STORY_MAIN("admin", STORY(a_broken_lock_is_lost_and_goes_to_the_next), STORY(a_lock_is_broken_while_it_is_extended),
            STORY(only_what_is_held_here_can_be_broken), STORY(a_session_that_is_killed_leaves_nothing),
-           STORY(a_drain_that_is_taken_back), STORY(a_look_at_the_nodes_shows_each_of_them),
-           STORY(a_look_whose_session_ends))
+           STORY(a_drain_that_is_taken_back), STORY(an_extension_under_which_a_lock_is_broken_is_refused_for_that),
+           STORY(a_look_at_the_nodes_shows_each_of_them), STORY(a_look_whose_session_ends))

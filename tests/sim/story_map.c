@@ -513,6 +513,72 @@ static void an_add_that_is_overtaken_at_the_end_of_its_wait_is_refused(void)
         story_end(w);
 }
 
+/* Of two keys one is gone from a majority, the other one from one node. */
+static void only_what_is_lost_is_said_to_be(void)
+{
+        static const char *const keys[] = { "k", "l" };
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
+
+        story_add(w, a, "k,l", (struct ask){ 0 });
+        story_run(w, 10);
+        world_roll_back(w, 3, keys, 2);
+        world_roll_back(w, 1, keys, 1);
+        world_join(w, 1, 3);
+        world_join(w, 1, 1);
+        world_slow(w, 1, 1000);
+        world_slow(w, 2, 2000);
+        story_skip(w);
+        story_extend(w, a, "k,l", (struct ask){ 0 });
+        story_run(w, 10);
+        story_extend(w, a, "l", (struct ask){ 0 });
+        story_run(w, 10);
+        story_expect(w, "10.000  A > extend k,l\n"
+                        "10.000  h1 > n1 n2 n3 take +k#1 +l#2\n"
+                        "11.000  n3 > held\n"
+                        "12.000  n1 > held\n"
+                        "12.000  A < LOST k\n"
+                        "14.000  n2 > granted\n"
+                        "20.000  A > extend l\n"
+                        "20.000  h1 > n1 n2 n3 take +l#2\n"
+                        "21.000  n3 > held\n"
+                        "22.000  n1 > granted\n"
+                        "24.000  n2 > granted\n"
+                        "24.000  A < l#2 extended 9894\n"
+                        "24.000  h1 > n3 plant l#2\n"
+                        "25.000  n3 > granted\n");
+        story_end(w);
+}
+
+/* The answer by which it is known to be lost comes after the verdict of its round: the next try knows it. */
+static void what_is_found_to_be_lost_after_the_verdict_is_lost(void)
+{
+        static const char *const key = "k";
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
+
+        story_add(w, a, "k,l", (struct ask){ 0 });
+        story_run(w, 10);
+        world_roll_back(w, 1, &key, 1);
+        world_roll_back(w, 2, &key, 1);
+        world_roll_back(w, 3, (const char *const[]){ "l" }, 1);
+        world_join(w, 1, 1);
+        world_join(w, 1, 2);
+        world_join(w, 1, 3);
+        world_slow(w, 1, 1000);
+        world_slow(w, 2, 1000);
+        story_skip(w);
+        story_extend(w, a, "k,l", (struct ask){ 0 });
+        story_run(w, 110);
+        story_expect(w, "10.000  A > extend k,l\n"
+                        "10.000  h1 > n1 n2 n3 take +k#1 +l#2\n"
+                        "11.000  n3 > held\n"
+                        "12.000  n1 > held\n"
+                        "12.000  n2 > held\n"
+                        "112.000  A < LOST k\n");
+        story_end(w);
+}
+
 STORY_MAIN("map", STORY(requests_for_one_key_keep_their_order), STORY(freeing_all_waits_only_where_an_add_waits),
            STORY(free_sorts_its_keys), STORY(free_without_a_majority_is_pending),
            STORY(a_lock_that_lapses_is_told_and_passes_on), STORY(extend_by_the_state_of_each_key),
@@ -524,4 +590,5 @@ STORY_MAIN("map", STORY(requests_for_one_key_keep_their_order), STORY(freeing_al
            STORY(a_held_key_that_lapses_during_an_add_is_acquired_with_it),
            STORY(only_so_many_lapsed_locks_are_remembered), STORY(a_lock_is_lost_only_where_a_majority_says_so),
            STORY(who_is_told_of_a_loss_may_take_the_key_again),
-           STORY(an_add_that_is_overtaken_at_the_end_of_its_wait_is_refused))
+           STORY(an_add_that_is_overtaken_at_the_end_of_its_wait_is_refused), STORY(only_what_is_lost_is_said_to_be),
+           STORY(what_is_found_to_be_lost_after_the_verdict_is_lost))

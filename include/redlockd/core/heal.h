@@ -28,6 +28,9 @@ void heal_on_won(struct round *r, unsigned item);
 /* The round found nodes that do not have the item, and too few are left whose yes counts. */
 bool heal_is_lost(const struct round *r, unsigned item);
 
+/* TAKE: after the verdict a node was found not to have an item, and what no later round can win is lost now. */
+void heal_on_late_answer(struct engine *e, const struct round *r);
+
 /* Plants what was won on those nodes that do not have it. */
 void heal_plant(struct engine *e, struct round *r);
 
