@@ -275,7 +275,8 @@ bool inspect_waiters(const struct engine *e, struct text key, unsigned steps, st
                                 return true;
                 if (place == UINT64_MAX)
                         return false;
-                *cursor = (struct inspect_cursor){ .place = ++place };
+                ++place;
+                *cursor = (struct inspect_cursor){ .place = place };
         }
         return false;
 }
