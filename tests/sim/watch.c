@@ -269,7 +269,10 @@ static uint64_t waits_for(const struct watch *w, const struct asked *a)
         for (key = 0; key < WATCH_KEYS_MAX; ++key) {
                 const struct belief *b = &w->beliefs[key];
 
-                if (!(a->keys & 1u << key) || (b->session == a->session && b->renewed_until_ns > w->world->now_ns))
+                /* Where its own lock has lapsed, a round may be under way, and only after it is it refused. */
+                if (!(a->keys & 1u << key) ||
+                    (b->session == a->session &&
+                     b->renewed_until_ns + NODE_TIMEOUT_MAX_MS * NS_PER_MS > w->world->now_ns))
                         continue;
                 if (freed_since(w, a->session, key, a->id))
                         continue; /* it may hold it yet: that is done after this request */
