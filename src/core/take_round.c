@@ -112,8 +112,8 @@ static void take_note_refusal(struct engine *e, struct call *c, const struct rou
                 call_wake_at(e, c, take_free_ns(e, r));
 }
 
-/* Leases that were to be taken over and are not on the nodes any more. True if there are any: they are given
- * up. */
+/* Leases that were to be taken over and are not on the nodes any more, by their answers or since they were seen to have
+ * forgotten. True if there are any: they are given up. */
 static bool take_drop_lost_leases(struct call *c)
 {
         bool lost = false;
@@ -122,7 +122,9 @@ static bool take_drop_lost_leases(struct call *c)
         for (i = 0; i < c->claims_n; ++i) {
                 const struct lock *l = c->claims[i].lock;
 
-                if (c->items[i].outcome != OUTCOME_TAKEN || !l || l->state != LOCK_TAKING || !l->lease)
+                if (!l || l->state != LOCK_TAKING || !l->lease)
+                        continue;
+                if (c->items[i].outcome != OUTCOME_TAKEN && !l->lease->lost)
                         continue;
                 l->lease->lost = true;
                 lost = true;

@@ -253,6 +253,47 @@ static void what_is_planted_while_it_is_freed_does_not_stay(void)
         story_end(w);
 }
 
+/* It was never its own: the lease that it was about to take over was forgotten, so it asks for the key anew. */
+static void who_takes_over_what_is_forgotten_meanwhile_is_not_told_that_it_lost_it(void)
+{
+        struct world *w = certified_world();
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+
+        world_cut(w, 1, 3);
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 5000 });
+        story_run(w, 10);
+        world_join(w, 1, 3);
+        world_slow(w, 3, 5000);
+        story_run(w, 2000);
+        world_lose(w, 1);
+        story_skip(w);
+        story_add(w, b, "k", (struct ask){ .ttl_ms = 5000 });
+        story_give(w, a, "k");
+        story_run(w, 200);
+        story_expect(w, "2010.000  B > add k\n"
+                        "2010.000  h1 > n1 n2 n3 renew k#1\n"
+                        "2010.000  A > free k\n"
+                        "2010.000  A < k freed\n"
+                        "2010.000  h1 > n1 n2 n3 take +k#1\n"
+                        "2011.000  n1 > uncertified\n"
+                        "2011.000  h1: n1 quarantined\n"
+                        "2011.000  n2 > granted\n"
+                        "2011.000  n1 > uncertified\n"
+                        "2011.000  h1 > n1 n2 n3 release k#1\n"
+                        "2011.000  h1 > n2 n3 take k#2\n"
+                        "2011.000  n2 > granted\n"
+                        "2012.000  n1 > released\n"
+                        "2012.000  n2 > released\n"
+                        "2012.000  n2 > granted\n"
+                        "2020.000  n3 > held\n"
+                        "2020.000  n3 > held\n"
+                        "2020.000  h1: n1 quarantined\n"
+                        "2021.000  n3 > released\n"
+                        "2021.000  n3 > granted\n"
+                        "2021.000  B < k#2 acquired 4938\n");
+        story_end(w);
+}
+
 STORY_MAIN("heal", STORY(what_a_node_lost_is_planted_after_a_round_that_was_won),
            STORY(a_planted_node_does_not_count_before_another_round_was_won),
            STORY(a_planted_node_counts_after_another_round_was_won),
@@ -262,4 +303,5 @@ STORY_MAIN("heal", STORY(what_a_node_lost_is_planted_after_a_round_that_was_won)
            STORY(a_lock_that_a_quorum_has_forgotten_is_lost_within_a_heartbeat),
            STORY(a_lock_that_two_of_three_gave_is_lost_when_one_of_them_forgets),
            STORY(a_yes_that_was_late_counts_once_it_was_verified),
-           STORY(what_is_planted_while_it_is_freed_does_not_stay))
+           STORY(what_is_planted_while_it_is_freed_does_not_stay),
+           STORY(who_takes_over_what_is_forgotten_meanwhile_is_not_told_that_it_lost_it))
