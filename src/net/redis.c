@@ -251,6 +251,8 @@ static void redis_tell_look(struct redis *r)
                 redis_give_up(r, "out of memory");
         else if (redis_look_again(&r->look))
                 redis_look(r);
+        else
+                redis_link_flush(r->link); /* who is told need not have anything to send */
 }
 
 static void redis_rise(struct redis *r)

@@ -242,6 +242,21 @@ START_TEST(a_connection_that_was_given_up_is_ended_at_the_other_end_before_anyth
 }
 END_TEST
 
+/* Else it would lie there until the next look, or for ever where an answer has less time than looks are apart. */
+START_TEST(nobody_has_to_send_anything_for_that)
+{
+        struct scene s;
+
+        scene_up(&s);
+        s.flushing = false;
+        fake_redis_hang_up(&s.fake);
+        scene_expect(&s, "down connection: closed by the server");
+        scene_expect(&s, "up");
+        scene_until(&s, fake_redis_count(&s.fake, "CLIENT KILL ID 1") == 1);
+        scene_end(&s);
+}
+END_TEST
+
 START_TEST(until_the_server_has_answered_but_for_the_oldest_of_too_many)
 {
         unsigned kills_n = 1, back;
@@ -318,6 +333,6 @@ UNIT_MAIN("redis_close", it_can_be_closed_before_it_starts, it_can_be_closed_whi
           closing_resets_and_answers_what_is_owed, a_stalled_unix_socket_can_be_closed,
           it_can_be_closed_in_its_own_callbacks,
           a_connection_that_was_given_up_is_ended_at_the_other_end_before_anything_else,
-          until_the_server_has_answered_but_for_the_oldest_of_too_many,
+          nobody_has_to_send_anything_for_that, until_the_server_has_answered_but_for_the_oldest_of_too_many,
           another_server_has_other_connections_of_that_number,
           a_server_that_does_not_tell_or_does_not_obey_is_left_as_it_is)
