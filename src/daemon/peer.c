@@ -346,6 +346,7 @@ static bool peer_on_room(void *userdata)
         bool more;
         int r;
 
+        metrics_on_work(p->daemon, clock_now_ns());
         peer_enter(p);
         r = outlet_go_on(&p->out);
         more = r > 0;

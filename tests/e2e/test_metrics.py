@@ -188,6 +188,16 @@ def test_a_turn_of_the_loop_that_takes_long_is_seen(memory):
     assert one(m, "loop_turn_seconds_sum") > 0.0005
 
 
+def test_the_turns_in_which_a_long_view_is_printed_are_counted(world):
+    """Nothing else is done in them: 16 here, each for what one request has taken, which is more than the 4 KB that may wait."""
+    client = world.daemon(limits={"maxOutputBytes": 4096}).client()
+    for first in range(0, 1024, 64):
+        client.add([f"{i:0400}" for i in range(first, first + 64)], ttl=60000)
+    before = one(metrics(client), "loop_turn_seconds_count")
+    client.call("list")
+    assert one(metrics(client), "loop_turn_seconds_count") > before + 10
+
+
 def test_time_that_is_waited_is_no_turn_of_the_loop(memory):
     client = memory.client()
     let_pass(memory.client(), 1000)
