@@ -105,12 +105,10 @@ static void peer_error(struct peer *p, const char *id, const struct wire_error *
 /* The answer to a request of its own. */
 static void peer_print(struct peer *p, const char *id, const struct reply *reply)
 {
-        const struct reply_context *context = pump_context(p->daemon, clock_now_ns());
-
         if (listing_is_for(reply))
                 peer_printed(p, outlet_list(&p->out, id, reply));
         else
-                peer_printed(p, reply_print(outlet_lines(&p->out), context, id, reply));
+                peer_printed(p, outlet_reply(&p->out, id, reply));
 }
 
 void peer_reply(struct peer *p, const struct reply *reply)

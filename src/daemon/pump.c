@@ -35,11 +35,7 @@ const struct reply_context *pump_context(struct daemon *d, uint64_t now_ns)
         return &d->context;
 }
 
-/*
- * What is said instead of a grant on which nobody may rely any more; the engine takes it out of the map at its next
- * tick.
- */
-static struct reply pump_too_late(const struct daemon *d, const struct reply *reply)
+struct reply pump_too_late(const struct daemon *d, const struct reply *reply)
 {
         static struct reply_item items[KEYS_PER_ROUND_MAX];
         struct reply late = *reply;

@@ -8,10 +8,11 @@ import pathlib
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
-from harness import REDLOCKCTL, SLOW, eventually, sanitized, stop_process
+from harness import REDLOCKCTL, SLOW, eventually, let_pass, sanitized, stop_process
 
 MIB = 1024 * 1024
 MANY = 5000  # locks: some 800 KB
@@ -105,6 +106,44 @@ def test_what_is_said_meanwhile_comes_after_the_view(small):
     assert lines[1]["result"]["locks"][0]["state"] == "acquired"
     assert (lines[2]["method"], lines[2]["params"]["key"]) == ("lost", "short")
     assert shown(lines[3]) == ["wanted"]
+
+
+def test_a_grant_says_what_is_left_when_it_is_said_and_not_when_the_view_was_in_its_way(small):
+    """What is told is counted from the moment when it is written; so the two numbers of an answer tell when that was."""
+    fill(small, MANY)
+    client, other = small.client(), small.client()
+    other.add(["wanted", "renewed"], ttl=60000)
+    asked = [
+        client.send("add", keys="wanted", retryCount=-1, ttl=60000),
+        client.send("add", keys="renewed", retryCount=-1, ttl=600, autoExtend=True),
+    ]
+    client.send_raw(b'{"id":"view","method":"locks"}\n')
+    settle(small, other)
+    other.call("free")
+    let_pass(small.client(), 1000)
+    read_ms = time.time() * 1000
+    lines = [client.read() for _ in range(3)]
+    assert [line["id"] for line in lines] == ["view", *asked]
+    for line in lines[1:]:
+        (lock,) = line["result"]["locks"]
+        assert lock["validity"] > 0 and lock["expiration"] - lock["validity"] >= read_ms - 2
+
+
+def test_a_grant_that_is_over_when_the_view_was_read_is_none(small):
+    fill(small, MANY)
+    client, other = small.client(), small.client()
+    other.add("wanted", ttl=60000)
+    client.call("subscribe")
+    asked = client.send("add", keys="wanted", retryCount=-1, ttl=300)
+    client.send_raw(b'{"id":"view","method":"locks"}\n')
+    settle(small, other)
+    other.call("free")
+    let_pass(small.client(), 600)
+    lines = [client.read() for _ in range(3)]
+    assert lines[0]["id"] == "view"
+    assert (lines[1]["id"], lines[1]["error"]["data"]["name"]) == (asked, "NO_QUORUM")
+    assert (lines[2]["method"], lines[2]["params"]["key"]) == ("lost", "wanted")
+    assert not client.list()
 
 
 def test_notices_come_after_a_long_reply_to_subscribe(small):

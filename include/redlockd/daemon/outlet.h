@@ -15,13 +15,17 @@ struct outlet {
         struct listing listing;
         uint64_t turn_end_ns; /* of its share of this turn */
         unsigned items_n;
-        struct buffer behind; /* lines that come meanwhile */
+        struct buffer behind;              /* lines that come meanwhile, */
+        TAILQ_HEAD(, outlet_grant) grants; /* ... and those between them that say how long locks are good for */
 };
 
 void outlet_init(struct outlet *o, struct daemon *d, struct client *client);
 
 /* Where the next line is to be appended. */
 struct buffer *outlet_lines(struct outlet *o);
+
+/* The next line is this answer. Returns 0, or negative errno, after which the client has to go. */
+int outlet_reply(struct outlet *o, const char *id, const struct reply *reply);
 
 /*
  * Prints as much of a listing as one turn allows, and lets the client owe the rest: outlet_go_on() is to be called
