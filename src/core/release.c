@@ -3,8 +3,7 @@
  *
  *      release_lease --> due --> a round to each node that may have it --> confirmed by all: done
  *                         ^                        | no answer, error, node down
- *                         +---- node up, retry ----+--> later --> its ttl has passed, and no node has it adrift:
- * forgotten
+ *                         +---- node up, retry ----+--> later --> its ttl has passed, and it is adrift nowhere: done
  *
  * Releasing is repeated for ever and harmless to repeat (compare and delete of a value that nobody else has), so that a
  * lack of memory is just one more reason for a node not to have confirmed.
@@ -13,8 +12,8 @@
  * connection broke in between, the ttl counts from the moment when that was known: `gone_ns`. But a server that is
  * stopped, or does not get to it, may have the acquire in its kernel, which no reset takes back, and carry it out
  * whenever it goes on. So it is adrift on that node until a release has been answered there: the kernel has the old
- * connection's bytes before the new connection's, and the server reads them in that order. There are never more of them
- * than a connection has commands in it; a node that has left the list for good has none.
+ * connection's bytes before the new connection's, and the server reads them in that order. There may be as many of them
+ * as there were acquires in the connections that broke since then; a node that has left the list for good has none.
  */
 #include "redlockd/core/release.h"
 
