@@ -621,6 +621,8 @@ static void watch_on_reply(void *userdata, const struct reply *r)
             r->error != ERROR_LIMIT)
                 check_order(w, a);
         check_budget(w, a);
+        if (r->error == ERROR_LOST && a->method != METHOD_EXTEND)
+                violated(w, "told: %s is refused as lost what it does not extend", trace_name(r->session));
         a->answered = true;
         ++w->answered_n;
         while (w->first_open < w->asked_n && w->asked[w->first_open].answered)
