@@ -13,7 +13,8 @@
  * stopped, or does not get to it, may have the acquire in its kernel, which no reset takes back, and carry it out
  * whenever it goes on. So it is adrift on that node until a release has been answered there: the kernel has the old
  * connection's bytes before the new connection's, and the server reads them in that order. There may be as many of them
- * as there were acquires in the connections that broke since then; a node that has left the list for good has none.
+ * as there were acquires in the connections that broke since then, and `adrift_max` at most; a node that has left
+ * the list for good has none.
  */
 #include "redlockd/core/release.h"
 
@@ -136,12 +137,16 @@ void release_postpone(struct engine *e, struct lease *l)
 void release_on_deadline(struct engine *e)
 {
         struct lease *l, *next;
+        unsigned adrift_n = 0;
 
         for (l = TAILQ_FIRST(&e->release_later); l; l = next) {
                 next = TAILQ_NEXT(l, in_list);
                 /* While a round names it, a node may yet carry out an acquire of it. */
-                if (e->now_ns >= l->gone_ns && l->refs == 0)
+                if (e->now_ns >= l->gone_ns && l->refs == 0) {
                         l->sent &= l->adrift & ~e->nodes_closed;
+                        if (l->sent && ++adrift_n > e->options.adrift_max)
+                                l->sent = 0;
+                }
                 if (!l->sent) {
                         lease_unlist(e, l);
                         lease_settle(e, l);

@@ -255,6 +255,7 @@ static int daemon_start_engine(struct daemon *d)
                 .locks_all_max = d->config->limits.locks_max,
                 .waiters_max = d->config->limits.waiters_per_key_max,
                 /* on a host of its own nobody else waits */
+                .adrift_max = ENGINE_ADRIFT_MAX,
                 .tenure_ms =
                         d->config->nodes[0].address.kind == ADDRESS_MEMORY ? UINT64_MAX : d->config->lock.tenure_ms,
                 .random = entropy_fill,

@@ -25,7 +25,7 @@ MUTANTS = {
     "undo-forgotten": ("lease.c", "        release_lease(e, l);\n        listen_review", "        listen_review"),
     "undo-only-where-granted": ("round.c", "                        l->sent |= bit_of(node);", "                        ;"),
     "undo-not-repeated": ("release.c", "        if (l->sent)\n                release_list_later(e, l);", "        l->sent = 0;"),
-    "undo-given-up-early": ("release.c", "if (e->now_ns >= l->gone_ns && l->refs == 0)\n", "if (true)\n"),
+    "undo-given-up-early": ("release.c", "if (e->now_ns >= l->gone_ns && l->refs == 0) {\n", "if (true) {\n"),
     "undo-forgets-late-acquires": ("release.c", "gone_ns > l->gone_ns)", "false)"),
     "undo-forgets-what-is-adrift": ("release.c", "l->sent &= l->adrift & ~e->nodes_closed;", "l->sent = 0;"),
     "undo-of-timed-out-nodes-forgotten": ("round.c", "                r->votes[node] = VOTE_TIMEOUT;\n",

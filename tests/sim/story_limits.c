@@ -157,6 +157,36 @@ static void so_many_may_wait_for_one_key_and_no_more(void)
         story_end(w);
 }
 
+/*
+ * Three acquires are in the kernel of a node that hangs, and two may wait for it: these are undone when it goes on, the
+ * third one stands there until its ttl is over.
+ */
+static void so_many_may_be_adrift_and_no_more(void)
+{
+        struct world *w = story_world(&(struct world_options){ .adrift_max = 2 });
+        static const char *const keys[] = { "k", "l", "m" };
+        unsigned a = world_open(w, 1), left_n = 0, i;
+
+        world_hang(w, 3);
+        for (i = 0; i < 3; ++i) {
+                story_add(w, a, keys[i], (struct ask){ .ttl_ms = 1000 });
+                story_run(w, 10);
+                world_cut(w, 1, 3);
+                world_join(w, 1, 3);
+        }
+        world_cut(w, 1, 3);
+        story_give(w, a, NULL);
+        story_run(w, 3000);
+        world_go_on(w, 3);
+        world_join(w, 1, 3);
+        story_run(w, 10);
+        for (i = 0; w && i < 3; ++i)
+                left_n += story_stored(w, 3, keys[i]) != NULL;
+        story_check(w, left_n == 1);
+        story_run(w, 1000);
+        story_end(w);
+}
+
 STORY_MAIN("limits", STORY(all_sessions_together_may_not_hold_more_than_the_limit),
            STORY(what_waits_out_a_lock_delay_counts), STORY(what_has_lapsed_does_not_count),
-           STORY(so_many_may_wait_for_one_key_and_no_more))
+           STORY(so_many_may_wait_for_one_key_and_no_more), STORY(so_many_may_be_adrift_and_no_more))

@@ -1150,6 +1150,8 @@ struct world *world_new(const struct world_options *options)
                                              .drift_factor = WORLD_DRIFT,
                                              .ttl_max_ms = options->ttl_max_ms ? options->ttl_max_ms : TTL_MAX_MS,
                                              .tenure_ms = options->tenure_ms ? options->tenure_ms : 500,
+                                             .adrift_max =
+                                                     options->adrift_max ? options->adrift_max : ENGINE_ADRIFT_MAX,
                                              .locks_max = options->locks_max ? options->locks_max : 1024,
                                              .locks_all_max =
                                                      options->locks_all_max ? options->locks_all_max : UINT32_MAX,

@@ -60,6 +60,7 @@ struct world_options {
         uint32_t locks_all_max; /* 0: no limit, nearly */
         uint32_t waiters_max;   /* 0: no limit, nearly */
         uint64_t tenure_ms;     /* 0: 500 */
+        uint32_t adrift_max;    /* 0: ENGINE_ADRIFT_MAX */
         uint64_t latency_us;    /* one way; 0: 500 */
         uint64_t tail_us;       /* now and then a parcel takes up to this much longer */
         uint32_t ttl_max_ms;    /* nodes need certificates, and are quarantined for as long; 0: they need none */

@@ -25,9 +25,12 @@ struct engine_options {
         uint32_t locks_all_max; /* of all sessions, with those that wait out a lockDelay */
         uint32_t waiters_max;   /* requests that wait for one key */
         uint64_t tenure_ms;     /* how long a host passes a key on among its sessions before others have their turn */
+        uint32_t adrift_max;    /* leases that wait for a node for no reason but what its kernel may have of them */
         engine_random random;
         void *random_userdata;
 };
+
+#define ENGINE_ADRIFT_MAX 4096 /* what a daemon has for adrift_max */
 
 enum event_kind {
         EVENT_SESSION_OPENED,
