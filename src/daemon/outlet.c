@@ -83,7 +83,6 @@ static bool outlet_has_enough(void *userdata)
 static int outlet_print(struct outlet *o)
 {
         struct daemon *d = o->daemon;
-        bool all = d->config->access.rules_n == 0 || access_is_admin(d->config, o->client);
         const struct reply_context *context = pump_context(d, clock_now_ns());
         int r;
 
@@ -91,7 +90,7 @@ static int outlet_print(struct outlet *o)
         o->listing.enough = outlet_has_enough;
         o->listing.userdata = o;
         d->context.viewer = o;
-        d->context.shows = all ? NULL : outlet_shows;
+        d->context.shows = o->shows_all ? NULL : outlet_shows;
         do
                 r = listing_print(&o->listing, client_output(o->client), context, OUTLET_STEPS);
         while (r > 0 && !client_full(o->client) && clock_now_ns() < o->turn_end_ns);
@@ -215,6 +214,7 @@ int outlet_list(struct outlet *o, const char *id, const struct reply *reply)
         if (r < 0)
                 return r;
         o->busy = true;
+        o->shows_all = o->daemon->config->access.rules_n == 0 || access_is_admin(o->daemon->config, o->client);
         ++o->daemon->listings_n;
         r = listing_begin(&o->listing, out, id);
         if (r == 0)

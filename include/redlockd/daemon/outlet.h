@@ -11,7 +11,8 @@
 struct outlet {
         struct daemon *daemon;
         struct client *client;
-        bool busy; /* `listing` is being printed */
+        bool busy;      /* `listing` is being printed */
+        bool shows_all; /* ... whatever the rules say. Of when it began: to look up groups may take long */
         struct listing listing;
         uint64_t turn_end_ns; /* of its share of this turn */
         unsigned items_n;
