@@ -36,13 +36,21 @@ static bool search_visit(struct engine *e, struct session *t, const struct claim
         return t == first;
 }
 
+/*
+ * Its session holds the key, or believes so until the end of a lapsed lock, after which is looked again. But who was
+ * told that it is lost asks for it anew, and that end may be far.
+ */
+static bool claim_is_held(const struct claim *claim)
+{
+        const struct lock *l = claim->resource->holder;
+
+        return l && l->session == claim->call->session && (l->state == LOCK_HELD || !l->told);
+}
+
 /* It stands in the queue for the key, and its session does not hold it. */
 static bool claim_waits(const struct claim *claim)
 {
-        const struct lock *holder = claim->resource->holder;
-
-        return claim->queued && claim->call->state != CALL_ORDERED &&
-               !(holder && holder->session == claim->call->session);
+        return claim->queued && claim->call->state != CALL_ORDERED && !claim_is_held(claim);
 }
 
 /* Visits those whom a claim waits for: one that is before it and waits itself stands for all that are before that. */

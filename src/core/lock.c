@@ -265,6 +265,7 @@ void lock_lose(struct engine *e, struct lock *l)
 
         lock_lapse(e, l, LOST_NO_QUORUM);
         heap_set(&e->deadlines, &l->end, closed_until_ns);
+        lock_search_again(e, l);
 }
 
 void lock_renew(struct engine *e, struct lock *l, uint64_t valid_until_ns)

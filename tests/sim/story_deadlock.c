@@ -217,8 +217,43 @@ static void who_loses_a_lock_to_somebody_who_waits_for_it_is_told(void)
         story_end(w);
 }
 
+/*
+ * A waits for y, which B holds, with an add that names x as well, which A holds; C waits for x, and for y behind A.
+ * Then x is lost: C will have it before A, and nobody would ever go on. That is known then, not when the old validity
+ * is over.
+ */
+static void a_lock_that_is_lost_under_a_waiting_add_closes_a_cycle_at_once(void)
+{
+        static const char *const x = "x";
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1), c = world_open(w, 1);
+
+        story_subscribe(w, a, NOTICE_DEFAULT);
+        story_add(w, a, "x", (struct ask){ .ttl_ms = 3000, .renewed = true });
+        story_add(w, b, "y", (struct ask){ .ttl_ms = 60000 });
+        story_run(w, 10);
+        story_add(w, c, "x", (struct ask){ .tries = -1, .delay_ms = 60000 });
+        story_add(w, a, "x,y", (struct ask){ .tries = -1, .delay_ms = 60000 });
+        story_add(w, c, "y", (struct ask){ .tries = -1, .delay_ms = 60000 });
+        story_run(w, 10);
+        world_roll_back(w, 1, &x, 1);
+        world_roll_back(w, 2, &x, 1);
+        world_join(w, 1, 1);
+        world_join(w, 1, 2);
+        story_skip(w);
+        story_run(w, 1100);
+        story_expect(w, "504.900  h1 > n1 n2 n3 renew x#1\n"
+                        "505.900  n1 > held\n"
+                        "505.900  n2 > held\n"
+                        "505.900  A < lost x#1 NO_QUORUM\n"
+                        "505.900  A < DEADLOCK x y A waits for x C waits for y\n"
+                        "505.900  n3 > granted\n");
+        story_end(w);
+}
+
 STORY_MAIN("deadlock", STORY(two_sessions), STORY(three_sessions_over_several_keys_at_once),
            STORY(through_a_place_in_a_queue), STORY(through_a_lock_that_a_waiting_session_holds),
            STORY(who_tries_once_does_not_wait), STORY(a_session_does_not_wait_for_itself),
            STORY(overlapping_sets_come_one_after_the_other),
-           STORY(who_loses_a_lock_to_somebody_who_waits_for_it_is_told))
+           STORY(who_loses_a_lock_to_somebody_who_waits_for_it_is_told),
+           STORY(a_lock_that_is_lost_under_a_waiting_add_closes_a_cycle_at_once))
