@@ -103,12 +103,17 @@ class Locker:
             self.held = {}
             try:
                 async with Session(self.path, self.on_notice) as session:
-                    await session.call("subscribe")
-                    for _ in range(self.rng.randrange(2, 40)):
-                        await self.turn(session)
-                        if self.board.stopped():
-                            break
-                    self.leave_with_what_is_held()
+                    try:
+                        await session.call("subscribe")
+                        for _ in range(self.rng.randrange(2, 40)):
+                            await self.turn(session)
+                            if self.board.stopped():
+                                break
+                        self.leave_with_what_is_held()
+                    except asyncio.CancelledError:  # the end of the soak, and of the connection
+                        for key in list(self.held):
+                            self.forget(key)
+                        raise
             except (Gone, OSError):
                 self.counters.count("reconnects")  # the other host's daemon was killed
                 await asyncio.sleep(0.2)

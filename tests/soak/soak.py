@@ -266,6 +266,7 @@ def report(seed, ran, cpu, before, after, watch, sessions, trouble, latency, cou
     must(total["violations"] == 0, "two held one key")
     must(total["surprises"] == 0, "a client saw what it must not see")
     must(total["notReadKept"] == 0, "a reader that does not read was kept")
+    must("LOCKED" not in latency["refused"], "the key that one client asks for was somebody's")
     must(total["grants"] > ran, "hardly any locks")
     must(total["malformedSent"] - total["malformedAnswered"] <= 30, "nonsense without an answer")
     must(growth <= GROWTH_MAX or ran < 4 * WARM_S, f"the memory grew by {growth:.2f}")
