@@ -3,7 +3,6 @@
  */
 #include "redlockd/base/mem.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +68,19 @@ void *mem_free(void *block)
                 free(block);
         }
         return NULL;
+}
+
+bool mem_count(void)
+{
+        if (mem_refuse())
+                return false;
+        ++mem_live_n;
+        return true;
+}
+
+void mem_uncount(void)
+{
+        --mem_live_n;
 }
 
 void mem_fail_at(uint64_t k)

@@ -17,7 +17,7 @@
  */
 #include "redlockd/core/lease.h"
 
-#include "redlockd/base/mem.h"
+#include "redlockd/base/slab.h"
 #include "redlockd/core/lock.h"
 #include "redlockd/core/release.h"
 #include "redlockd/core/renew.h"
@@ -40,7 +40,7 @@ static void lease_move(struct lease *l, enum lease_state state)
 
 int lease_new(struct engine *e, struct resource *r, uint32_t ttl_ms, struct lease **ret_lease)
 {
-        struct lease *l = mem_zalloc(sizeof(*l));
+        struct lease *l = slab_zalloc(sizeof(*l));
 
         if (!l)
                 return -ENOMEM;
@@ -57,7 +57,7 @@ static void lease_free(struct engine *e, struct lease *l)
         assert(l->state == LEASE_LEAVING && l->refs == 0 && !l->renewal);
         lease_unlist(e, l);
         resource_unref(e, l->resource);
-        mem_free(l);
+        slab_free(l, sizeof(*l));
 }
 
 void lease_keep(struct engine *e, struct lease *l, uint64_t won_ns, uint64_t valid_until_ns)

@@ -16,6 +16,7 @@
 #include "redlockd/core/lock.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/base/slab.h"
 #include "redlockd/core/call.h"
 #include "redlockd/core/lease.h"
 #include "redlockd/core/renew.h"
@@ -58,13 +59,13 @@ static int lock_set_terms(struct lock *l)
 
 int lock_new(struct engine *e, struct session *s, struct lease *lease, bool terms, struct lock **ret_lock)
 {
-        struct lock *l = mem_zalloc(sizeof(*l));
+        struct lock *l = slab_zalloc(sizeof(*l));
 
         if (!l)
                 return -ENOMEM;
         if ((terms && lock_set_terms(l) < 0) || heap_reserve(&e->deadlines) < 0) {
                 mem_free(l->terms);
-                mem_free(l);
+                slab_free(l, sizeof(*l));
                 return -ENOMEM;
         }
         l->state = LOCK_TAKING;
@@ -90,7 +91,7 @@ static void lock_free(struct engine *e, struct lock *l)
         heap_release(&e->deadlines);
         resource_unref(e, l->resource);
         mem_free(l->terms);
-        mem_free(l);
+        slab_free(l, sizeof(*l));
 }
 
 static uint64_t lock_hash(const struct engine *e, const struct session *s, const struct resource *r)

@@ -6,6 +6,7 @@
 #include "redlockd/core/resource.h"
 
 #include "redlockd/base/mem.h"
+#include "redlockd/base/slab.h"
 #include "redlockd/core/call.h"
 
 #include <assert.h>
@@ -34,13 +35,18 @@ struct resource *resource_find(const struct engine *e, struct text key)
         return resource_match(e, key, hash_text(&e->seed, key));
 }
 
+static size_t resource_size(size_t key_len)
+{
+        return offsetof(struct resource, key) + key_len;
+}
+
 int resource_ref(struct engine *e, struct text key, struct resource **ret_resource)
 {
         uint64_t hash = hash_text(&e->seed, key);
         struct resource *r = resource_match(e, key, hash);
 
         if (!r) {
-                r = mem_zalloc(offsetof(struct resource, key) + key.len);
+                r = slab_zalloc(resource_size(key.len));
                 if (!r)
                         return -ENOMEM;
                 r->key_len = (uint32_t)key.len;
@@ -94,7 +100,7 @@ struct resource *resource_unref(struct engine *e, struct resource *r)
         assert(!r->lease && !r->holder && !r->queue);
         contest_free(e, r->contest);
         map_unlink(&e->resources, &r->link);
-        return mem_free(r);
+        return slab_free(r, resource_size(r->key_len));
 }
 
 void resource_forget(struct engine *e, struct resource *r)

@@ -8,6 +8,7 @@
 #include "redlockd/base/hex.h"
 #include "redlockd/base/map.h"
 #include "redlockd/base/mem.h"
+#include "redlockd/base/slab.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -35,6 +36,11 @@ struct memory {
         char value[TOKEN_TEXT_LEN + 1];      /* that was looked at last */
 };
 
+static size_t entry_size(size_t key_len)
+{
+        return offsetof(struct entry, key) + key_len;
+}
+
 int memory_new(struct memory **ret_memory)
 {
         struct memory *m = mem_zalloc(sizeof(*m));
@@ -53,7 +59,7 @@ int memory_new(struct memory **ret_memory)
 static void memory_drop(struct memory *m, struct entry *entry)
 {
         map_unlink(&m->entries, &entry->link);
-        mem_free(entry);
+        slab_free(entry, entry_size(entry->key_len));
 }
 
 void memory_flush(struct memory *m)
@@ -134,7 +140,7 @@ static struct entry *memory_put(struct memory *m, const struct command_item *ite
 
         assert(token);
         if (!entry) {
-                entry = mem_zalloc(offsetof(struct entry, key) + item->key.len);
+                entry = slab_zalloc(entry_size(item->key.len));
                 if (!entry)
                         return NULL;
                 assert(item->key.len < 1 << 20);

@@ -3,6 +3,7 @@
 /*
  * Allocation, and the only place where it can be made to fail: tests let the k-th allocation return NULL, for every k.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,10 @@ void *mem_realloc(void *block, size_t size);
 
 /* Takes NULL. Returns NULL, so that `p = mem_free(p)` forgets the pointer. */
 void *mem_free(void *block);
+
+/* For an allocator with memory of its own: one more block, or false where it is to fail; and one that is freed. */
+bool mem_count(void);
+void mem_uncount(void);
 
 /* Test only. The k-th allocation from now on fails (1: the next); 0 lets all succeed. */
 void mem_fail_at(uint64_t k);
