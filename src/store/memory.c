@@ -86,11 +86,11 @@ static bool entry_expired(const struct entry *entry, uint64_t now_ms)
 }
 
 /* The entry of a key, whether the key exists or not; NULL: it has none. */
-static struct entry *memory_entry(const struct memory *m, struct text key)
+static struct entry *memory_entry(const struct memory *m, struct text key, uint64_t hash)
 {
         struct map_link *link;
 
-        for (link = map_first(&m->entries, hash_text(&m->seed, key)); link; link = map_next(link)) {
+        for (link = map_first(&m->entries, hash); link; link = map_next(link)) {
                 struct entry *entry = container_of(link, struct entry, link);
 
                 if (text_equal(key, (struct text){ entry->key, entry->key_len }))
@@ -101,7 +101,7 @@ static struct entry *memory_entry(const struct memory *m, struct text key)
 
 static struct entry *memory_find(const struct memory *m, struct text key, uint64_t now_ms)
 {
-        struct entry *entry = memory_entry(m, key);
+        struct entry *entry = memory_entry(m, key, hash_text(&m->seed, key));
 
         return entry && !entry_expired(entry, now_ms) ? entry : NULL;
 }
@@ -134,7 +134,8 @@ static void memory_sweep(struct memory *m, uint64_t now_ms, uint64_t floor)
 /* Puts a key that does not exist; its value is a token. NULL: no memory. */
 static struct entry *memory_put(struct memory *m, const struct command_item *item, uint64_t expires_ms)
 {
-        struct entry *entry = memory_entry(m, item->key);
+        uint64_t hash = hash_text(&m->seed, item->key);
+        struct entry *entry = memory_entry(m, item->key, hash);
         unsigned char value[VALUE_LEN];
         bool token = hex_read(item->value, value, sizeof(value));
 
@@ -146,7 +147,7 @@ static struct entry *memory_put(struct memory *m, const struct command_item *ite
                 assert(item->key.len < 1 << 20);
                 entry->key_len = item->key.len;
                 memcpy(entry->key, item->key.data, item->key.len);
-                map_link(&m->entries, &entry->link, hash_text(&m->seed, item->key));
+                map_link(&m->entries, &entry->link, hash);
         }
         entry->expires_ms = expires_ms;
         memcpy(entry->value, value, sizeof(value));
@@ -217,14 +218,13 @@ static void memory_plant(struct memory *m, const struct command *command, uint64
         answer->verdict = answer->taken ? ANSWER_HELD : ANSWER_GRANTED;
 }
 
-/* See core/fence.h. */
-static uint64_t memory_fence(const struct memory *m, const struct command *command, unsigned i, uint64_t now_ms)
+/* What its fence is to be now: see core/fence.h. */
+static uint64_t memory_fence(const struct memory *m, const struct entry *entry, uint64_t proposal, uint64_t now_ms,
+                             uint32_t slack_ms)
 {
-        const struct entry *entry = memory_entry(m, command->items[i].key);
-        uint64_t proposal = command->items[i].fence, ahead = (now_ms + command->fence_slack_ms) * FENCE_STEP;
-        uint64_t stored = memory_floor(m, now_ms, command->fence_slack_ms);
+        uint64_t ahead = (now_ms + slack_ms) * FENCE_STEP, stored = memory_floor(m, now_ms, slack_ms);
 
-        if (entry && entry->fence > stored && entry->fence < FENCE_STORED_MAX)
+        if (entry->fence > stored && entry->fence < FENCE_STORED_MAX)
                 stored = entry->fence;
         if (proposal > ahead)
                 proposal = ahead;
@@ -256,14 +256,14 @@ static void memory_take(struct memory *m, const struct command *command, uint64_
                         entry_raise(entry, &command->items[i], expires_ms);
                         continue;
                 }
-                m->fences[i] = memory_fence(m, command, i, now_ms);
                 entry = memory_put(m, &command->items[i], expires_ms);
                 if (!entry) {
                         answer->verdict = ANSWER_ERROR;
                         answer->error = "OOM no memory for the key";
                         return;
                 }
-                entry->fence = m->fences[i];
+                m->fences[i] = entry->fence =
+                        memory_fence(m, entry, command->items[i].fence, now_ms, command->fence_slack_ms);
         }
         answer->fences = m->fences;
 }

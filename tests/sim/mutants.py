@@ -87,7 +87,7 @@ MUTANTS = {
     "kept-without-being-durable": ("sim/world.c", "} else if (p->durable && kept_run && p->mark == certificate_of(kept_run)) {", "} else if (p->mark % 2 == 0) {"),
     "fence-without-the-raise": ("take_round.c", "        } else if (!fence_stands(r)) {", "        } else if (false) {"),
     "fence-is-the-hosts-clock": ("take_round.c", "i < r->acquire_n ? r->items[i].fence_best : r->items[i].fence);", "r->items[i].fence);"),
-    "fence-forgotten-by-nodes": ("../store/memory.c", "        if (entry && entry->fence > stored && entry->fence < FENCE_STORED_MAX)\n                stored = entry->fence;\n", ""),
+    "fence-forgotten-by-nodes": ("../store/memory.c", "        if (entry->fence > stored && entry->fence < FENCE_STORED_MAX)\n                stored = entry->fence;\n", ""),
     "fence-counts-by-one": ("../store/memory.c", "return stored + FENCE_STEP > proposal ? stored + FENCE_STEP : proposal;", "return stored + 1 > proposal ? stored + 1 : proposal;"),
     "fence-handed-out-twice": ("fence.c", "return l->fence + l->fences_given++;", "return l->fence + l->fences_given;"),
     "planted-after-the-release": ("round.c", "        if (r->kind != COMMAND_RELEASE && r->decided)\n                return false;", "        if (r->kind != COMMAND_RELEASE && r->kind != COMMAND_PLANT && r->decided)\n                return false;"),
