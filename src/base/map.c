@@ -1,5 +1,6 @@
 /*
- * Chained hash table of embedded links, doubled when it holds as many links as buckets, and never shrunk.
+ * Chained hash table of embedded links, doubled when it holds MAP_LOAD_MAX times as many links as buckets, and never
+ * shrunk.
  */
 #include "redlockd/base/map.h"
 
@@ -9,6 +10,12 @@
 #include <errno.h>
 
 #define MAP_SIZE_MIN 16
+
+/*
+ * A bucket costs 8 bytes. With two links to each the two tables of a million locks of `memory:` have 8 bytes a lock,
+ * with one it would be 16; and to take one more there 0.3 us less, who has to look at one link more in each.
+ */
+#define MAP_LOAD_MAX 2
 
 int map_init(struct map *m)
 {
@@ -57,7 +64,7 @@ void map_link(struct map *m, struct map_link *link, uint64_t hash)
 {
         struct map_link **bucket;
 
-        if (m->n >= m->size)
+        if (m->n >= MAP_LOAD_MAX * m->size)
                 map_grow(m);
         bucket = map_bucket(m, hash);
         link->hash = hash;

@@ -120,7 +120,7 @@ START_TEST(a_walk_in_pieces_meets_each_link_once_however_the_table_grows)
                 if (gone_n < 15)
                         map_unlink(&m, &things[gone_n++].link);
         }
-        ck_assert_uint_eq(m.size, 1024);
+        ck_assert_uint_eq(m.size, 512);
         for (i = 0; i < 1000; ++i) {
                 ck_assert_int_le(things[i].number, 1);
                 ck_assert(i < 15 || i >= 30 || things[i].number == 1);
@@ -153,7 +153,7 @@ START_TEST(it_grows_with_what_it_holds)
         ck_assert_int_eq(map_init(&m), 0);
         for (unsigned i = 0; i < 1000; ++i)
                 map_link(&m, &things[i].link, i);
-        ck_assert_uint_ge(m.size, 1000);
+        ck_assert_uint_eq(m.size, 512); /* two of them to a bucket */
         for (unsigned i = 0; i < 1000; ++i) {
                 ck_assert(map_has(&m, &things[i], i));
                 map_unlink(&m, &things[i].link);
