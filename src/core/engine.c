@@ -296,7 +296,7 @@ static void engine_pop_lock_notice(struct engine *e, struct lock *l, enum notice
         e->popped_lock = l;
         token_print(&l->value, e->values[0]);
         ret_effect->kind = EFFECT_NOTICE;
-        ret_effect->notice = (struct notice){ .session = l->told_session,
+        ret_effect->notice = (struct notice){ .session = l->session->id,
                                               .kind = kind,
                                               .wanted = kind != NOTICE_LOST || l->lost_wanted,
                                               .key = resource_key(l->resource),
@@ -333,7 +333,7 @@ static bool engine_pop_from(struct engine *e, struct outgoing *out, struct effec
                 engine_pop_lock_notice(e, container_of(out, struct lock, lost_out), NOTICE_LOST, ret_effect);
                 return false;
         case OUTGOING_EXPIRING:
-                engine_pop_lock_notice(e, container_of(out, struct lock_terms, expiring_out)->lock, NOTICE_EXPIRING,
+                engine_pop_lock_notice(e, container_of(out, struct lock, terms[0].expiring_out), NOTICE_EXPIRING,
                                        ret_effect);
                 return false;
         case OUTGOING_STOPPING:

@@ -97,7 +97,7 @@ void give_advance(struct engine *e, struct call *c)
                         lock_leave(e, l);
                         give_settle(e, claim, OUTCOME_EXPIRED);
                 } else {
-                        claim->leaving = l->lease;
+                        claim->leaving = lock_lease(l);
                         lock_leave(e, l);
                         claims[n++] = claim;
                 }

@@ -230,7 +230,7 @@ static void heal_lose(struct engine *e, struct lease *l)
         struct lock *lock = l->resource->holder;
 
         l->lost = true;
-        if (lock && lock->lease == l && lock->state == LOCK_HELD && lock_is_watched(lock))
+        if (lock && lock->state == LOCK_HELD && lock_is_watched(lock))
                 lock_lose(e, lock);
 }
 

@@ -125,7 +125,7 @@ static bool inspect_lock(uint64_t now_ns, const struct lock *l, inspect_lock_fn 
                                       .valid_until_ns = l->valid_until_ns,
                                       .since_ns = l->since_ns,
                                       .waiters_n = resource_queue_n(l->resource),
-                                      .nodes = l->lease->counted | l->lease->fresh };
+                                      .nodes = l->resource->lease->counted | l->resource->lease->fresh };
         return fn(userdata, &view);
 }
 

@@ -90,7 +90,7 @@ void lease_review(struct engine *e, struct lease *l)
         if (end_ns >= l->valid_until_ns)
                 return;
         l->valid_until_ns = end_ns;
-        if (lock && lock->lease == l)
+        if (lock)
                 lock_shorten(e, lock);
 }
 

@@ -15,7 +15,6 @@
  */
 #include "redlockd/core/lock.h"
 
-#include "redlockd/base/mem.h"
 #include "redlockd/base/slab.h"
 #include "redlockd/core/call.h"
 #include "redlockd/core/lease.h"
@@ -47,33 +46,30 @@ static void lock_move(struct engine *e, struct lock *l, enum lock_state state)
         l->state = state;
 }
 
-static int lock_set_terms(struct lock *l)
+static size_t lock_size(bool terms)
 {
-        l->terms = mem_zalloc(sizeof(*l->terms));
-        if (!l->terms)
-                return -ENOMEM;
-        l->terms->lock = l;
-        l->terms->hold_end_ns = UINT64_MAX;
-        return 0;
+        return sizeof(struct lock) + (terms ? sizeof(struct lock_terms) : 0);
 }
 
 int lock_new(struct engine *e, struct session *s, struct lease *lease, bool terms, struct lock **ret_lock)
 {
-        struct lock *l = slab_zalloc(sizeof(*l));
+        struct lock *l = slab_zalloc(lock_size(terms));
 
         if (!l)
                 return -ENOMEM;
-        if ((terms && lock_set_terms(l) < 0) || heap_reserve(&e->deadlines) < 0) {
-                mem_free(l->terms);
-                slab_free(l, sizeof(*l));
+        if (heap_reserve(&e->deadlines) < 0) {
+                slab_free(l, lock_size(terms));
                 return -ENOMEM;
         }
         l->state = LOCK_TAKING;
+        l->has_terms = terms;
+        if (terms)
+                l->terms->hold_end_ns = UINT64_MAX;
         l->resource = resource_ref_known(lease->resource);
         l->session = s;
         ++s->taking_n;
         ++e->locks_n;
-        l->lease = lease;
+        l->taking = lease;
         l->end.kind = DEADLINE_LOCK;
         if (lease->state == LEASE_KEPT) {
                 token_draw(e, &l->value);
@@ -85,13 +81,19 @@ int lock_new(struct engine *e, struct session *s, struct lease *lease, bool term
         return 0;
 }
 
+struct lease *lock_lease(const struct lock *l)
+{
+        if (l->state == LOCK_TAKING)
+                return l->taking;
+        return l->resource->holder == l ? l->resource->lease : NULL;
+}
+
 static void lock_free(struct engine *e, struct lock *l)
 {
-        assert(l->state == LOCK_GONE && !l->lease);
+        assert(l->state == LOCK_GONE && !lock_lease(l));
         heap_release(&e->deadlines);
         resource_unref(e, l->resource);
-        mem_free(l->terms);
-        slab_free(l, sizeof(*l));
+        slab_free(l, lock_size(l->has_terms));
 }
 
 static uint64_t lock_hash(const struct engine *e, const struct session *s, const struct resource *r)
@@ -117,12 +119,12 @@ struct lock *lock_find(const struct engine *e, const struct session *s, const st
 /* Lapsed, and its key is open. */
 static bool lock_is_memory(const struct lock *l)
 {
-        return l->state == LOCK_LAPSED && !l->lease;
+        return l->state == LOCK_LAPSED && !lock_lease(l);
 }
 
 uint64_t lock_hold_end_ns(const struct lock *l)
 {
-        return l->terms ? l->terms->hold_end_ns : UINT64_MAX;
+        return l->has_terms ? l->terms->hold_end_ns : UINT64_MAX;
 }
 
 static uint64_t lock_lapse_ns(const struct lock *l)
@@ -151,7 +153,7 @@ void lock_extend(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t val
 {
         uint64_t hold_end_ns = lock_hold_end_ns(l);
 
-        assert(l->state == LOCK_HELD && valid_until_ns <= l->lease->valid_until_ns);
+        assert(l->state == LOCK_HELD && valid_until_ns <= lock_lease(l)->valid_until_ns);
         l->ttl_ms = ttl_ms;
         l->valid_until_ns = valid_until_ns < hold_end_ns ? valid_until_ns : hold_end_ns;
         l->closed_until_ns = l->valid_until_ns;
@@ -167,7 +169,7 @@ void lock_grant(struct engine *e, struct lock *l, uint32_t ttl_ms, uint64_t vali
 {
         struct lock *lapsed = lock_find(e, l->session, l->resource);
 
-        assert(!l->resource->holder && l->resource->lease == l->lease);
+        assert(!l->resource->holder && l->resource->lease == l->taking);
         if (lapsed)
                 lock_leave(e, lapsed);
         lock_move(e, l, LOCK_HELD);
@@ -184,7 +186,7 @@ static void lock_search_again(struct engine *e, const struct lock *l)
 {
         struct claim *claim;
 
-        if (!l->session)
+        if (l->state == LOCK_GONE)
                 return;
         session_search_again(l->session);
         for (claim = resource_head(l->resource); claim; claim = claim->after)
@@ -199,13 +201,9 @@ static void lock_remember(struct engine *e, struct lock *l)
         map_link(&e->memories, &l->link, lock_hash(e, l->session, l->resource));
 }
 
-void lock_open(struct engine *e, struct lock *l)
+/* It is not under its lease any more. */
+static void lock_part(struct engine *e, struct lock *l, struct lease *lease)
 {
-        struct lease *lease = l->lease;
-
-        l->lease = NULL;
-        if (!lease)
-                return;
         heap_clear(&e->deadlines, &l->end);
         if (l->state == LOCK_LAPSED)
                 lock_remember(e, l);
@@ -220,12 +218,19 @@ void lock_open(struct engine *e, struct lock *l)
         lock_search_again(e, l);
 }
 
+void lock_open(struct engine *e, struct lock *l)
+{
+        struct lease *lease = lock_lease(l);
+
+        if (lease)
+                lock_part(e, l, lease);
+}
+
 static void lock_tell_expiring(struct engine *e, struct lock *l)
 {
         if (!(l->session->events & NOTICE_EXPIRING) || l->terms->expiring_out.linked)
                 return;
         lock_ref(l);
-        l->told_session = l->session->id;
         outgoing_link(e, &l->terms->expiring_out, OUTGOING_EXPIRING);
 }
 
@@ -239,7 +244,6 @@ static void lock_lapse(struct engine *e, struct lock *l, enum lost_reason reason
         session_unlink_held(l->session, l);
         histogram_observe_ns(&e->holds, e->now_ns - l->since_ns);
         lock_ref(l);
-        l->told_session = l->session->id;
         l->lost_wanted = l->session->events & NOTICE_LOST;
         l->told |= l->lost_wanted;
         l->lost_out = (struct outgoing){ .linked = false };
@@ -280,20 +284,22 @@ void lock_renew(struct engine *e, struct lock *l, uint64_t valid_until_ns)
 
 void lock_shorten(struct engine *e, struct lock *l)
 {
-        if (l->state != LOCK_HELD || l->valid_until_ns <= l->lease->valid_until_ns)
+        uint64_t end_ns = l->resource->lease->valid_until_ns;
+
+        if (l->state != LOCK_HELD || l->valid_until_ns <= end_ns)
                 return;
-        if (l->lease->valid_until_ns > e->now_ns + LOCK_LAPSE_MARGIN_MAX_MS * NS_PER_MS)
-                lock_renew(e, l, l->lease->valid_until_ns);
+        if (end_ns > e->now_ns + LOCK_LAPSE_MARGIN_MAX_MS * NS_PER_MS)
+                lock_renew(e, l, end_ns);
         else
                 lock_lose(e, l);
 }
 
 void lock_end(struct engine *e, struct lock *l)
 {
-        uint64_t delay_ms = l->terms ? l->terms->delay_ms : 0, end_ns = e->now_ns + delay_ms * NS_PER_MS;
+        uint64_t delay_ms = l->has_terms ? l->terms->delay_ms : 0, end_ns = e->now_ns + delay_ms * NS_PER_MS;
 
         lock_silence(e, l);
-        if (delay_ms == 0 || !l->lease) {
+        if (delay_ms == 0 || !lock_lease(l)) {
                 lock_leave(e, l);
                 return;
         }
@@ -318,7 +324,7 @@ void lock_break(struct engine *e, struct lock *l)
 void lock_silence(struct engine *e, struct lock *l)
 {
         struct outgoing *outs[] = { l->state == LOCK_LAPSED ? &l->lost_out : NULL,
-                                    l->terms ? &l->terms->expiring_out : NULL };
+                                    l->has_terms ? &l->terms->expiring_out : NULL };
         unsigned i;
 
         for (i = 0; i < 2; ++i) {
@@ -356,6 +362,7 @@ void lock_on_deadline(struct engine *e, struct lock *l)
 
 void lock_leave(struct engine *e, struct lock *l)
 {
+        struct lease *lease = lock_lease(l);
         enum lock_state was = l->state;
 
         lock_ref(l);
@@ -373,13 +380,14 @@ void lock_leave(struct engine *e, struct lock *l)
         } else if (was == LOCK_LAPSED) {
                 session_unlink_lapsed(l->session, l);
         }
-        l->session = NULL;
-        lock_open(e, l);
+        if (lease)
+                lock_part(e, l, lease);
         lock_unref(e, l);
 }
 
 struct lock *lock_ref(struct lock *l)
 {
+        assert(l->refs < UINT8_MAX);
         ++l->refs;
         return l;
 }

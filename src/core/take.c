@@ -70,7 +70,7 @@ static struct lock *claim_closed_for_itself(const struct claim *claim)
         struct lock *l = claim->resource->holder;
         bool own = l && l->state == LOCK_LAPSED && l->session == claim->call->session;
 
-        return own && l->told && l->lost == LOST_NO_QUORUM && l->lease && l->lease->lost ? l : NULL;
+        return own && l->told && l->lost == LOST_NO_QUORUM && lock_lease(l)->lost ? l : NULL;
 }
 
 /* The key is somebody else's on this host, or somebody else's turn. */
@@ -232,8 +232,8 @@ static bool take_is_over(const struct engine *e, const struct call *c)
         for (i = 0; i < c->claims_n; ++i) {
                 const struct lock *l = c->claims[i].lock;
 
-                if (l && (l->state != LOCK_TAKING || l->lease->state != LEASE_KEPT ||
-                          !renew_is_fresh(e, l->lease, c->ttl_ms) || fence_left(l->lease) == 0))
+                if (l && (l->state != LOCK_TAKING || l->taking->state != LEASE_KEPT ||
+                          !renew_is_fresh(e, l->taking, c->ttl_ms) || fence_left(l->taking) == 0))
                         return false;
         }
         return true;
@@ -246,10 +246,10 @@ static unsigned take_gather(const struct call *c, bool acquired, struct lease **
         size_t i;
 
         for (i = 0; i < c->claims_n; ++i) {
-                const struct lock *l = c->claims[i].lock;
+                struct lease *lease = c->claims[i].lock ? lock_lease(c->claims[i].lock) : NULL;
 
-                if (l && (l->lease->state == LEASE_TAKING) == acquired)
-                        ret_leases[n++] = l->lease;
+                if (lease && (lease->state == LEASE_TAKING) == acquired)
+                        ret_leases[n++] = lease;
         }
         return n;
 }
@@ -310,27 +310,28 @@ static void take_succeed(struct engine *e, struct call *c)
 static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t valid_until_ns, uint64_t won_ns)
 {
         struct lock *l = c->claims[i].lock;
+        struct lease *lease = lock_lease(l);
         enum lock_outcome outcome = OUTCOME_EXTENDED;
 
-        if (l->lease->state == LEASE_TAKING)
-                lease_keep(e, l->lease, won_ns, valid_until_ns);
+        if (lease->state == LEASE_TAKING)
+                lease_keep(e, lease, won_ns, valid_until_ns);
         else if (l->state == LOCK_TAKING)
                 turn_on_passed(e, l->resource);
         if (won_ns)
-                lease_renew(e, l->lease, won_ns, valid_until_ns);
-        if (l->lease->valid_until_ns < valid_until_ns)
-                valid_until_ns = l->lease->valid_until_ns;
+                lease_renew(e, lease, won_ns, valid_until_ns);
+        if (lease->valid_until_ns < valid_until_ns)
+                valid_until_ns = lease->valid_until_ns;
         if (l->state == LOCK_TAKING) {
                 if (c->method == METHOD_EXTEND && lock_find(e, c->session, l->resource))
                         outcome = OUTCOME_REACQUIRED;
                 else
                         outcome = OUTCOME_ACQUIRED;
                 l->auto_extend = c->auto_extend;
-                if (l->terms && c->max_hold_ms)
+                if (l->has_terms && c->max_hold_ms)
                         l->terms->hold_end_ns = e->now_ns + c->max_hold_ms * NS_PER_MS;
-                if (l->terms)
+                if (l->has_terms)
                         l->terms->delay_ms = c->lock_delay_ms;
-                l->fence = fence_hand_out(l->lease);
+                l->fence = fence_hand_out(lease);
                 lock_grant(e, l, c->ttl_ms, valid_until_ns);
                 ++e->counters.granted;
         } else {

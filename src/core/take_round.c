@@ -23,7 +23,7 @@ static void take_note_votes(struct engine *e, struct call *c, const struct round
                 if (!(r->taken & UINT64_C(1) << i))
                         continue;
                 for (k = 0; k < c->claims_n; ++k)
-                        if (c->claims[k].lock && c->claims[k].lock->lease == r->items[i].lease)
+                        if (c->claims[k].lock && lock_lease(c->claims[k].lock) == r->items[i].lease)
                                 c->items[k].outcome = OUTCOME_TAKEN;
         }
 }
@@ -122,11 +122,11 @@ static bool take_drop_lost_leases(struct call *c)
         for (i = 0; i < c->claims_n; ++i) {
                 const struct lock *l = c->claims[i].lock;
 
-                if (!l || l->state != LOCK_TAKING || !l->lease)
+                if (!l || l->state != LOCK_TAKING)
                         continue;
-                if (c->items[i].outcome != OUTCOME_TAKEN && !l->lease->lost)
+                if (c->items[i].outcome != OUTCOME_TAKEN && !l->taking->lost)
                         continue;
-                l->lease->lost = true;
+                l->taking->lost = true;
                 lost = true;
         }
         return lost;
@@ -140,7 +140,7 @@ static void take_mark_told(struct call *c)
 
         for (i = 0; i < c->claims_n; ++i) {
                 struct lock *l = c->claims[i].lock;
-                bool lost = l && l->state == LOCK_HELD && l->lease->lost;
+                bool lost = l && l->state == LOCK_HELD && lock_lease(l)->lost;
 
                 if (lost)
                         l->told = true;
@@ -183,7 +183,7 @@ static void take_note_lost(struct engine *e, const struct round *r)
                 if (lease->state != LEASE_KEPT || !heal_is_lost(r, i))
                         continue;
                 lease->lost = true;
-                if (l && l->lease == lease && l->state == LOCK_HELD && l->auto_extend)
+                if (l && l->state == LOCK_HELD && l->auto_extend)
                         lock_lose(e, l);
         }
 }

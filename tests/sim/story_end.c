@@ -291,10 +291,41 @@ static void a_node_that_comes_back_is_released_while_another_hangs(void)
         story_end(w);
 }
 
+/* The host stood still past the end of both locks: what comes first is that one is freed, and that B is gone. */
+static void who_frees_what_has_just_lapsed_is_told_that_it_was_lost(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+
+        story_subscribe(w, a, NOTICE_LOST);
+        story_subscribe(w, b, NOTICE_LOST);
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 1000 });
+        story_run(w, 10);
+        world_pause(w, 1, 1500);
+        story_run(w, 1490);
+        story_skip(w);
+        story_give(w, a, "k");
+        story_expect(w, "1500.000  A > free k\n"
+                        "1500.000  A < lost k#1 EXPIRED\n"
+                        "1500.000  A < k expired\n"
+                        "1500.000  h1 > n1 n2 n3 release k#1\n");
+        story_add(w, b, "l", (struct ask){ .ttl_ms = 1000 });
+        story_run(w, 20);
+        world_pause(w, 1, 1500);
+        story_run(w, 1490);
+        story_skip(w);
+        world_end(w, b);
+        story_expect(w, "3010.000  B gone\n"
+                        "3010.000  B closed\n"
+                        "3010.000  h1 > n1 n2 n3 release l#2\n");
+        story_end(w);
+}
+
 STORY_MAIN("end", STORY(the_end_of_a_session_frees_all_and_wakes_the_waiters),
            STORY(a_session_that_waits_leaves_every_queue_at_its_end),
            STORY(a_session_that_ends_during_a_round_leaves_nothing),
            STORY(a_session_that_ends_while_it_frees_leaves_nothing),
            STORY(a_connection_that_breaks_answers_for_what_it_owes), STORY(a_minority_that_is_down_costs_nothing),
-           STORY(a_drain_lets_holders_finish), STORY(a_drain_ends_though_a_node_hangs),
-           STORY(a_drain_breaks_off_an_add_in_its_round), STORY(a_node_that_comes_back_is_released_while_another_hangs))
+           STORY(who_frees_what_has_just_lapsed_is_told_that_it_was_lost), STORY(a_drain_lets_holders_finish),
+           STORY(a_drain_ends_though_a_node_hangs), STORY(a_drain_breaks_off_an_add_in_its_round),
+           STORY(a_node_that_comes_back_is_released_while_another_hangs))

@@ -20,27 +20,28 @@ enum lock_state {
 
 /* What only a lock has that is asked for with autoExtend, maxHold or lockDelay. */
 struct lock_terms {
-        struct lock *lock;
         uint64_t hold_end_ns; /* it is not extended beyond; UINT64_MAX: no end */
         uint64_t delay_ms;    /* of the key when its session ends */
         struct outgoing expiring_out;
 };
 
-/* 136 bytes, which is what fits into a block of 144 of malloc's. */
+/* There may be a million: 104 bytes. */
 struct lock {
         enum lock_state state;
-        bool lost_wanted; /* told_session wants to be told; who carries out effects is in any case */
-        bool told;        /* its session knows that it is lost: from an extension that was refused, or a notice */
-        bool auto_extend;
-        bool expiring;         /* less than a third of its ttl is left, and that was told */
         enum lost_reason lost; /* lapsed */
-        uint32_t refs;         /* claims that name it, and a notice that waits to be popped */
+        uint8_t refs;          /* the claim that is about it, notices that wait to be popped: a few */
+        bool lost_wanted : 1;  /* its session wants to be told; who carries out effects is in any case */
+        bool told : 1;         /* its session knows that it is lost: from an extension that was refused, or a notice */
+        bool auto_extend : 1;
+        bool expiring : 1; /* less than a third of its ttl is left, and that was told */
+        bool has_terms : 1;
         uint32_t ttl_ms;
         struct resource *resource;
-        struct session *session;      /* NULL: gone */
-        struct lease *lease;          /* NULL: its validity has ended, or it is gone */
-        struct lock_terms *terms;     /* owned; or NULL */
-        TAILQ_ENTRY(lock) in_session; /* held, lapsed */
+        struct session *session; /* its notices are popped before its close is; NULL: delayed, or gone after that */
+        union {
+                struct lease *taking;         /* the one that it is to be under */
+                TAILQ_ENTRY(lock) in_session; /* held, lapsed */
+        };
         union {
                 struct deadline end;  /* while it has its lease */
                 struct map_link link; /* lapsed, and without it: a memory */
@@ -54,9 +55,9 @@ struct lock {
                 };
                 struct outgoing lost_out; /* from then on */
         };
-        uint64_t told_session; /* who is to be told */
         uint64_t valid_until_ns;
-        struct token value; /* the lease's, or one of its own where the lease was taken over */
+        struct token value;        /* the lease's, or one of its own where the lease was taken over */
+        struct lock_terms terms[]; /* one, if it has some */
 };
 
 /*
@@ -64,6 +65,10 @@ struct lock {
  * are none until they are set.
  */
 int lock_new(struct engine *e, struct session *s, struct lease *lease, bool terms, struct lock **ret_lock);
+
+/* What it is under, or to be: as long as it keeps its key from others, its key's. NULL: its validity has ended, or it
+ * is gone. */
+struct lease *lock_lease(const struct lock *l);
 
 /* The session's lock on a key, held or lapsed; or NULL. */
 struct lock *lock_find(const struct engine *e, const struct session *s, const struct resource *r);
