@@ -60,30 +60,36 @@ static void lease_free(struct engine *e, struct lease *l)
         slab_free(l, sizeof(*l));
 }
 
-void lease_keep(struct engine *e, struct lease *l, uint64_t won_ns, uint64_t valid_until_ns)
+void lease_keep(struct engine *e, struct lease *l, uint64_t won_ns, uint32_t ttl_ms)
 {
         assert(!l->resource->lease);
         lease_move(l, LEASE_KEPT);
         l->resource->lease = l;
-        lease_renew(e, l, won_ns, valid_until_ns);
+        lease_renew(e, l, won_ns, ttl_ms);
         turn_on_kept(e, l->resource);
 }
 
-void lease_renew(struct engine *e, struct lease *l, uint64_t won_ns, uint64_t valid_until_ns)
+/* What the nodes were won for, less what their clocks have stepped since. */
+static uint64_t lease_end_ns(const struct engine *e, const struct lease *l, uint64_t won_ns, uint32_t ttl_ms)
 {
-        uint64_t end_ns = clockwatch_end_ns(e, l->counted, won_ns, valid_until_ns);
+        return clockwatch_end_ns(e, l->counted, won_ns, validity_end_ns(won_ns, ttl_ms, e->options.drift_factor));
+}
+
+void lease_renew(struct engine *e, struct lease *l, uint64_t won_ns, uint32_t ttl_ms)
+{
+        uint64_t end_ns = lease_end_ns(e, l, won_ns, ttl_ms);
 
         assert(l->state == LEASE_KEPT);
         if (end_ns <= l->valid_until_ns)
                 return;
         l->won_ns = won_ns;
-        l->won_until_ns = valid_until_ns;
+        l->won_ttl_ms = ttl_ms;
         l->valid_until_ns = end_ns;
 }
 
 void lease_review(struct engine *e, struct lease *l)
 {
-        uint64_t end_ns = clockwatch_end_ns(e, l->counted, l->won_ns, l->won_until_ns);
+        uint64_t end_ns = lease_end_ns(e, l, l->won_ns, l->won_ttl_ms);
         struct lock *lock = l->resource->holder;
 
         assert(l->state == LEASE_KEPT);
@@ -136,6 +142,7 @@ void lease_leave(struct engine *e, struct lease *l)
 
 struct lease *lease_ref(struct lease *l)
 {
+        assert(l->refs < LEASE_REFS_MAX);
         ++l->refs;
         return l;
 }

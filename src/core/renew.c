@@ -217,7 +217,7 @@ void renew_on_won(struct engine *e, struct lease *l, uint64_t started_ns, uint32
                 return;
         l->renewal->busy = false;
         fence_set(l, fence);
-        lease_renew(e, l, started_ns, validity_end_ns(started_ns, ttl_ms, e->options.drift_factor));
+        lease_renew(e, l, started_ns, ttl_ms);
         if (!lock || lock->state != LOCK_HELD || !lock->auto_extend) {
                 renew_review(e, l->resource);
                 return;

@@ -50,6 +50,9 @@ int round_new(struct engine *e, enum command_kind kind, struct lease *const *lea
         unsigned i;
 
         assert(leases_n >= 1 && leases_n <= KEYS_PER_ROUND_MAX);
+        for (i = 0; i < leases_n; ++i)
+                if (leases[i]->refs == LEASE_REFS_MAX)
+                        return -ENOMEM; /* so many wait for nodes that hang: one more is worth nothing */
         r = mem_zalloc(sizeof(*r) + leases_n * sizeof(r->items[0]));
         if (!r)
                 return -ENOMEM;

@@ -314,11 +314,11 @@ static void take_grant_one(struct engine *e, struct call *c, size_t i, uint64_t 
         enum lock_outcome outcome = OUTCOME_EXTENDED;
 
         if (lease->state == LEASE_TAKING)
-                lease_keep(e, lease, won_ns, valid_until_ns);
+                lease_keep(e, lease, won_ns, c->ttl_ms);
         else if (l->state == LOCK_TAKING)
                 turn_on_passed(e, l->resource);
         if (won_ns)
-                lease_renew(e, lease, won_ns, valid_until_ns);
+                lease_renew(e, lease, won_ns, c->ttl_ms);
         if (lease->valid_until_ns < valid_until_ns)
                 valid_until_ns = lease->valid_until_ns;
         if (l->state == LOCK_TAKING) {

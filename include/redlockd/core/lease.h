@@ -20,13 +20,13 @@ enum lease_list {
         LEASE_LATER, /* ... at the next retry, or when its nodes come up */
 } __attribute__((packed));
 
-/* Each lock that is held has one: 120 bytes, which is what fits into a block of 128 of malloc's. */
+/* Each lock that is held has one: 104 bytes. */
 struct lease {
-        enum lease_state state;
-        enum lease_list listed;
-        bool lost;                  /* a quorum of nodes does not have it: it is never passed on */
-        uint16_t fences_given;      /* how many locks have been under it: the next one's is `fence` + that */
-        uint32_t refs;              /* rounds that name it */
+        enum lease_state state : 2;
+        enum lease_list listed : 2;
+        bool lost : 1;              /* a quorum of nodes does not have it: it is never passed on */
+        uint16_t fences_given : 11; /* how many locks have been under it: the next one's is `fence` + that */
+        uint16_t refs;              /* rounds that name it */
         uint32_t ttl_max_ms;        /* the longest that was ever sent for it */
         uint32_t sent;              /* mask of the nodes that may have it */
         uint32_t adrift;            /* ... and may get it at any time: see release.c */
@@ -36,11 +36,11 @@ struct lease {
                 uint32_t planting;  /* kept: they were asked to plant it */
                 uint32_t releasing; /* leaving: to release it */
         };
+        uint32_t won_ttl_ms; /* of the round that it was won with, */
+        uint64_t won_ns;     /* ... and when that began */
         struct resource *resource;
         TAILQ_ENTRY(lease) in_list;
         struct renewal *renewal; /* kept, and it was to be renewed once; or NULL */
-        uint64_t won_ns;         /* when the round began that it was won with, */
-        uint64_t won_until_ns;
         union {
                 uint64_t valid_until_ns; /* kept: no later than that; clocks may have stepped, see clockwatch.c */
                 uint64_t gone_ns;        /* leaving: when every node has forgotten it at the latest */
@@ -49,14 +49,16 @@ struct lease {
         struct token value;
 };
 
+#define LEASE_REFS_MAX UINT16_MAX
+
 /* A new token for one try. 0 or -ENOMEM. */
 int lease_new(struct engine *e, struct resource *r, uint32_t ttl_ms, struct lease **ret_lease);
 
-/* TAKING -> KEPT: a round was won for it that began at `won_ns`. */
-void lease_keep(struct engine *e, struct lease *l, uint64_t won_ns, uint64_t valid_until_ns);
+/* TAKING -> KEPT: a round with this ttl was won for it that began at `won_ns`. */
+void lease_keep(struct engine *e, struct lease *l, uint64_t won_ns, uint32_t ttl_ms);
 
 /* KEPT: a round was won for it once more. Its end comes no nearer by that: a ttl on a node is only ever raised. */
-void lease_renew(struct engine *e, struct lease *l, uint64_t won_ns, uint64_t valid_until_ns);
+void lease_renew(struct engine *e, struct lease *l, uint64_t won_ns, uint32_t ttl_ms);
 
 /* KEPT: a clock has stepped, and it may end earlier, its lock with it. */
 void lease_review(struct engine *e, struct lease *l);
@@ -73,6 +75,7 @@ void lease_flush_idle(struct engine *e);
 /* LEAVING: handed to the release module; freed at once where no node can have it and nothing names it. */
 void lease_leave(struct engine *e, struct lease *l);
 
+/* No more than LEASE_REFS_MAX. */
 struct lease *lease_ref(struct lease *l);
 /* Drops one reference; a leaving one without any, that no node can have, is freed. Returns NULL. */
 struct lease *lease_unref(struct engine *e, struct lease *l);
