@@ -112,6 +112,28 @@ START_TEST(an_empty_chunk_goes_back_but_for_one)
 }
 END_TEST
 
+/* Whoever is at the edge of a chunk has it made once. */
+START_TEST(one_empty_chunk_stays_beside_others_with_blocks_left)
+{
+        unsigned n = 0;
+
+        if (!SLAB_IN_CHUNKS)
+                return;
+        do
+                blocks[n++] = slab_zalloc(200);
+        while (slab_chunks() < 2);
+        slab_free(blocks[0], 200);
+        slab_free(blocks[--n], 200);
+        ck_assert_uint_eq(slab_chunks(), 2);
+        blocks[0] = slab_zalloc(200);
+        blocks[n++] = slab_zalloc(200);
+        ck_assert_uint_eq(slab_chunks(), 2);
+        while (n > 0)
+                slab_free(blocks[--n], 200);
+        ck_assert_uint_eq(slab_chunks(), 1);
+}
+END_TEST
+
 START_TEST(the_chosen_block_fails_and_no_other)
 {
         size_t sizes[] = { 1, SLAB_BLOCK_MAX, SLAB_BLOCK_MAX + 1 };
@@ -138,15 +160,17 @@ END_TEST
 START_TEST(without_memory_for_a_chunk_there_is_no_block)
 {
         const struct rlimit none = { 0, 0 };
-        unsigned n = 0;
+        unsigned n = 1;
         void *block;
 
         if (!SLAB_IN_CHUNKS)
                 return;
+        blocks[0] = slab_zalloc(256);
         ck_assert_int_eq(setrlimit(RLIMIT_AS, &none), 0);
         ck_assert_int_eq(setrlimit(RLIMIT_DATA, &none), 0);
         while ((block = slab_zalloc(256)))
                 blocks[n++] = block;
+        ck_assert_uint_gt(n, 200);
         ck_assert_uint_eq(mem_live(), n);
         ck_assert(!mem_failed());
         while (n > 0)
@@ -166,5 +190,6 @@ END_TEST
 
 UNIT_MAIN("slab", blocks_of_every_size_are_zeroed_aligned_and_their_owners_alone,
           a_block_given_back_comes_again_and_zeroed, what_was_given_back_is_used_before_there_are_more_chunks,
-          an_empty_chunk_goes_back_but_for_one, the_chosen_block_fails_and_no_other,
-          without_memory_for_a_chunk_there_is_no_block, to_give_back_nothing_does_nothing)
+          an_empty_chunk_goes_back_but_for_one, one_empty_chunk_stays_beside_others_with_blocks_left,
+          the_chosen_block_fails_and_no_other, without_memory_for_a_chunk_there_is_no_block,
+          to_give_back_nothing_does_nothing)
