@@ -431,7 +431,7 @@ def check():
         failed += seen < bound
         print(f"{'ok    ' if seen >= bound else 'FAILED'} {'distinct keys' if scene[0] == 'distinct' else 'one key'}, {title(scene)}: {seen:.2f} of {other}, at least {bound:.2f}")
     memory = measure_memory(counts=(20000,), idle_n=2000)
-    for what, seen, bound in (("a lock, memory:", memory["`memory:`", 20000]["lock"], 540), ("a lock, 1 node", memory["1 node", 20000]["lock"], 430),
+    for what, seen, bound in (("a lock, memory:", memory["`memory:`", 20000]["lock"], 450), ("a lock, 1 node", memory["1 node", 20000]["lock"], 355),
                               ("an idle session", memory["idle", 2000]["session"], 8192)):
         failed += seen > bound
         print(f"{'ok    ' if seen <= bound else 'FAILED'} {what}: {seen:,.0f} bytes, at most {bound:,.0f}")
