@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 
-RUNS_MAX = 30000
+RUNS_MAX = 100000
 SEED = 1
 
 # name: (file, the line as it is, the fault in its place)
