@@ -33,16 +33,9 @@
  * heartbeat in UP. libuv runs timers before it looks at its sockets: where this process was stopped itself, an answer
  * may lie there unread, so an overdue answer gets one more turn of the loop.
  */
-#include "redlockd/net/redis.h"
-
 #include "redlockd/base/mem.h"
 #include "redlockd/net/clock.h"
-#include "redlockd/net/redis_codec.h"
-#include "redlockd/net/redis_dead.h"
-#include "redlockd/net/redis_hello.h"
-#include "redlockd/net/redis_link.h"
-#include "redlockd/net/redis_owed.h"
-#include "redlockd/net/redis_script.h"
+#include "redlockd/net/redis_state.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -52,16 +45,6 @@
 #define NS_PER_US UINT64_C(1000)
 #define RTT_SHARE 8 /* of each new round trip in the smoothed one */
 
-enum redis_state {
-        REDIS_IDLE,
-        REDIS_RESTING,
-        REDIS_CONNECTING,
-        REDIS_GREETING,
-        REDIS_UP,
-        REDIS_STALLED,
-        REDIS_CLOSING,
-};
-
 static const unsigned redis_moves[] = {
         [REDIS_IDLE] = 1 << REDIS_CONNECTING | 1 << REDIS_CLOSING,
         [REDIS_RESTING] = 1 << REDIS_CONNECTING | 1 << REDIS_CLOSING,
@@ -70,30 +53,6 @@ static const unsigned redis_moves[] = {
         [REDIS_UP] = 1 << REDIS_STALLED | 1 << REDIS_RESTING | 1 << REDIS_CLOSING,
         [REDIS_STALLED] = 1 << REDIS_UP | 1 << REDIS_RESTING | 1 << REDIS_CLOSING,
         [REDIS_CLOSING] = 0,
-};
-
-struct redis {
-        struct redis_options options;
-        enum redis_state state;
-        unsigned links_n;                    /* the present connection and those that libuv has not let go of */
-        struct redis_link *link;             /* the present connection, or NULL */
-        struct redis_reader *reader;         /* of the present connection, or of the last one */
-        struct redis_owed_queue owed;        /* on the present connection */
-        struct redis_facts facts;            /* of the present connection */
-        struct redis_look look;              /* and of the node */
-        struct redis_dead dead;              /* connections before the present one */
-        uint64_t fences[KEYS_PER_ROUND_MAX]; /* of the answer that is being read */
-        uint64_t rtt_us;
-        unsigned looks_n;   /* on the present connection, that are not complete */
-        uint64_t looked_ns; /* when the last one was sent */
-        bool overdue;       /* the oldest answer is, and had no turn of the loop since that was seen */
-        uv_timer_t timer;
-        bool timer_closed;
-        uint64_t delay_ms; /* to the next try, at most */
-        unsigned skip;     /* addresses of a name that let a try run out of time */
-        enum node_state told;
-        char told_reason[NODE_REASON_MAX];
-        void (*on_closed)(void *userdata, unsigned node);
 };
 
 static void redis_timer_cb(uv_timer_t *timer);
@@ -117,11 +76,6 @@ static void redis_tell(struct redis *r, enum node_state state, const char *reaso
         r->told = state;
         snprintf(r->told_reason, sizeof(r->told_reason), "%s", reason);
         r->options.on_state(r->options.userdata, r->options.node, state, r->told_reason);
-}
-
-static void redis_answer(struct redis *r, uint64_t round, const struct answer *answer)
-{
-        r->options.on_answer(r->options.userdata, r->options.node, round, answer);
 }
 
 static void redis_answer_lost(struct redis *r, struct redis_owed_queue *owed)
@@ -161,7 +115,7 @@ static uint64_t redis_jitter(uint64_t full_ms)
         return full_ms - full_ms / 2 * random / UINT32_MAX;
 }
 
-static void redis_give_up(struct redis *r, const char *reason)
+void redis_give_up(struct redis *r, const char *reason)
 {
         struct redis_owed_queue owed;
         char words[NODE_REASON_MAX];
@@ -227,7 +181,7 @@ static uint64_t redis_beat_ms(const struct redis *r)
                                                                        : r->options.heartbeat_ms;
 }
 
-static void redis_look(struct redis *r)
+void redis_look(struct redis *r)
 {
         ++r->looks_n;
         r->looked_ns = clock_now_ns();
@@ -269,6 +223,7 @@ static void redis_rise(struct redis *r)
                 redis_tell_look(r);
 }
 
+/* Of an answer, whatever it says. */
 static void redis_measure(struct redis *r, const struct redis_owed *owed)
 {
         uint64_t ns = clock_now_ns() - owed->sent_ns, us = ns / NS_PER_US + 1;
@@ -298,7 +253,6 @@ static void redis_on_hello(struct redis *r, const struct redis_owed *owed, const
         }
         if (owed->kind == REDIS_OWED_KILL)
                 redis_dead_pop(&r->dead);
-        redis_measure(r, owed);
         redis_owed_pop(&r->owed);
         r->looks_n -= k > 0;
         if (r->state == REDIS_GREETING && r->owed.n == 0)
@@ -307,57 +261,18 @@ static void redis_on_hello(struct redis *r, const struct redis_owed *owed, const
                 redis_tell_look(r);
 }
 
-/* An error: is the script missing, then the command was not carried out and the next one brings the text along. */
-static void redis_read_error(struct redis *r, const struct redis_owed *owed, const struct redis_value *value,
-                             char ret_words[NODE_REASON_MAX], struct answer *ret_answer)
-{
-        redis_script_words(ret_words, value->text);
-        if (!owed->by_text && strncmp(ret_words, "NOSCRIPT", strlen("NOSCRIPT")) == 0) {
-                r->facts.scripts[owed->command].by_text = true;
-                *ret_answer = (struct answer){ .verdict = ANSWER_AGAIN };
-        } else {
-                redis_hello_hide(ret_words, r->options.address);
-                *ret_answer = (struct answer){ .verdict = ANSWER_ERROR, .error = ret_words };
-        }
-}
-
-static void redis_on_command(struct redis *r, const struct redis_owed *owed, const struct redis_value *value)
-{
-        static const char *const shapes[COMMAND_KINDS_N] = { "an answer of the wrong shape to TAKE",
-                                                             "an answer of the wrong shape to RELEASE",
-                                                             "an answer of the wrong shape to RENEW",
-                                                             "an answer of the wrong shape to PLANT",
-                                                             "an answer of the wrong shape to PEEK" };
-        const enum command_kind kind = owed->command;
-        const struct redis_link *link = r->link;
-        const uint64_t round = owed->round;
-        char words[NODE_REASON_MAX];
-        struct answer answer;
-
-        if (value->kind == REDIS_VALUE_ERROR) {
-                redis_read_error(r, owed, value, words, &answer);
-        } else if (redis_script_decode(value, kind, owed->items_n, owed->acquire_n, r->fences, &answer) < 0) {
-                redis_give_up(r, shapes[kind]);
-                return;
-        } else if (owed->by_text) {
-                r->facts.scripts[kind].by_text = false;
-        }
-        redis_measure(r, owed);
-        redis_owed_pop(&r->owed);
-        redis_answer(r, round, &answer);
-        if (answer.verdict == ANSWER_UNCERTIFIED && r->link == link && r->state == REDIS_UP && r->looks_n == 0)
-                redis_look(r);
-}
-
 static void redis_on_value(struct redis *r, const struct redis_value *value)
 {
         const struct redis_link *link = r->link;
         const struct redis_owed *owed = redis_owed_first(&r->owed);
 
-        if (!owed)
+        if (!owed) {
                 redis_give_up(r, "a reply that nobody waits for");
-        else if (owed->kind == REDIS_OWED_COMMAND)
-                redis_on_command(r, owed, value);
+                return;
+        }
+        redis_measure(r, owed);
+        if (owed->kind == REDIS_OWED_COMMAND)
+                redis_on_command(r, value);
         else
                 redis_on_hello(r, owed, value);
         if (r->link == link && r->state == REDIS_STALLED && r->owed.n == 0)
@@ -505,33 +420,6 @@ void redis_configure(struct redis *r, uint64_t connect_timeout_ms, uint64_t reco
                 r->delay_ms = reconnect_max_ms;
         if (r->delay_ms < reconnect_min_ms)
                 r->delay_ms = reconnect_min_ms;
-}
-
-int redis_send(struct redis *r, const struct command *command)
-{
-        struct redis_owed owed = {
-                .kind = REDIS_OWED_COMMAND,
-                .command = command->kind,
-                .items_n = command->items_n,
-                .acquire_n = command->acquire_n,
-                .round = command->round,
-                .sent_ns = clock_now_ns(),
-        };
-        int k;
-
-        if (r->state != REDIS_UP)
-                return -ENOTCONN;
-        if (r->owed.n >= REDIS_QUEUE_MAX)
-                return -ENOBUFS;
-        k = redis_owed_reserve(&r->owed);
-        if (k < 0)
-                return k;
-        k = redis_script_encode(redis_link_output(r->link), &r->facts.scripts[command->kind], r->options.key_prefix,
-                                r->look.certificate, command, &owed.by_text);
-        if (k < 0)
-                return k;
-        redis_owed_push(&r->owed, &owed);
-        return 0;
 }
 
 /* Without memory for it: the next heartbeat finds that it is still to be written. */
