@@ -169,6 +169,7 @@ static int nodes_new_redis(struct daemon *d, unsigned node)
                 .key_prefix = config->lock.key_prefix,
                 .connect_timeout_ms = config->redis.connect_timeout_ms,
                 .heartbeat_ms = REDIS_HEARTBEAT_MS,
+                .batch_max = REDIS_BATCH_MAX,
                 .reconnect_min_ms = config->redis.reconnect_min_ms,
                 .reconnect_max_ms = config->redis.reconnect_max_ms,
                 .members = config->redis.restart_quarantine ? d->nodes.members : NULL,

@@ -97,6 +97,7 @@ static struct redis_owed_queue redis_detach(struct redis *r)
         if (r->facts.id && r->look.run_id[0])
                 redis_dead_add(&r->dead, r->facts.id, r->look.run_id);
         r->owed = (struct redis_owed_queue){ 0 };
+        redis_batch_clear(&r->batch);
         r->facts = (struct redis_facts){ 0 };
         redis_look_reset(&r->look);
         r->looks_n = 0;
@@ -137,6 +138,7 @@ static void redis_free_closed(struct redis *r)
         assert(!r->link && r->owed.n == 0);
         r->on_closed(r->options.userdata, r->options.node);
         redis_reader_free(r->reader);
+        redis_batch_deinit(&r->batch);
         mem_free(r);
 }
 
@@ -185,7 +187,8 @@ void redis_look(struct redis *r)
 {
         ++r->looks_n;
         r->looked_ns = clock_now_ns();
-        if (redis_look_encode(redis_link_output(r->link), &r->owed, &r->look, clock_now_ns()) < 0)
+        if (redis_close_batch(r) < 0 ||
+            redis_look_encode(redis_link_output(r->link), &r->owed, &r->look, clock_now_ns()) < 0)
                 redis_give_up(r, "out of memory");
         else
                 redis_link_flush(r->link);
@@ -201,12 +204,13 @@ static void redis_tell_look(struct redis *r)
         if (r->link != link || r->state != REDIS_UP)
                 return;
         if (redis_look_revokes(&r->look) &&
-            redis_look_encode_revoke(redis_link_output(r->link), &r->owed, clock_now_ns()) < 0)
+            (redis_close_batch(r) < 0 ||
+             redis_look_encode_revoke(redis_link_output(r->link), &r->owed, clock_now_ns()) < 0))
                 redis_give_up(r, "out of memory");
         else if (redis_look_again(&r->look))
                 redis_look(r);
         else
-                redis_link_flush(r->link); /* who is told need not have anything to send */
+                redis_flush(r); /* who is told need not have anything to send */
 }
 
 static void redis_rise(struct redis *r)
@@ -395,6 +399,7 @@ int redis_new(struct redis **ret_redis, const struct redis_options *options)
         }
         r->options = *options;
         r->delay_ms = options->reconnect_min_ms;
+        redis_batch_init(&r->batch, options->batch_max);
         r->look.ttl_max_ms = options->ttl_max_ms;
         snprintf(r->look.members, sizeof(r->look.members), "%s", options->members ? options->members : "");
         k = uv_timer_init(options->loop, &r->timer);
@@ -431,7 +436,7 @@ static void redis_write_certificate(struct redis *r, const uint64_t *mark)
         if (r->state != REDIS_UP)
                 return;
         output = redis_link_output(r->link);
-        if (redis_look_encode_certify(output, &r->owed, &r->look, mark, now_ns) == 0 &&
+        if (redis_close_batch(r) == 0 && redis_look_encode_certify(output, &r->owed, &r->look, mark, now_ns) == 0 &&
             redis_look_encode(output, &r->owed, &r->look, now_ns) == 0)
                 ++r->looks_n;
 }
@@ -457,7 +462,11 @@ void redis_settle(struct redis *r)
 
 void redis_flush(struct redis *r)
 {
-        if (r->link)
+        if (!r->link)
+                return;
+        if (redis_close_batch(r) < 0)
+                redis_give_up(r, "out of memory");
+        else
                 redis_link_flush(r->link);
 }
 

@@ -7,7 +7,7 @@
  *      the first look         begins with PING: loading, asking for a password ...
  *      CLIENT SETNAME         for people: an error is tolerated
  *      CLIENT ID              for redis_dead.c: an error is tolerated
- *      SCRIPT LOAD            of each command: an error is tolerated, the script is then always called by its text
+ *      SCRIPT LOAD            of each script: an error is tolerated, the script is then always called by its text
  *
  * A server that is full, or takes nobody from outside, sends its error unasked and closes: it is taken for the answer
  * to whichever comes first, so that must be one whose error is the reason.
@@ -97,11 +97,11 @@ static int hello_add_select(const struct hello *h, const struct address *address
         return hello_add(h, REDIS_OWED_SELECT, (const struct text[]){ text_of("SELECT"), text_of(db) }, 2);
 }
 
-static int hello_add_script(const struct hello *h, enum command_kind command)
+static int hello_add_script(const struct hello *h, unsigned script)
 {
-        const struct text args[] = { text_of("SCRIPT"), text_of("LOAD"), text_of(redis_script_text(command)) };
+        const struct text args[] = { text_of("SCRIPT"), text_of("LOAD"), text_of(redis_script_text(script)) };
 
-        return hello_add_owed(h, (struct redis_owed){ .kind = REDIS_OWED_LOAD, .command = command }, args, 3);
+        return hello_add_owed(h, (struct redis_owed){ .kind = REDIS_OWED_LOAD, .script = script }, args, 3);
 }
 
 int redis_hello_encode(struct buffer *output, struct redis_owed_queue *owed, const struct address *address,
@@ -123,7 +123,7 @@ int redis_hello_encode(struct buffer *output, struct redis_owed_queue *owed, con
                 r = hello_add(&h, REDIS_OWED_ID, (const struct text[]){ text_of("CLIENT"), text_of("ID") }, 2);
         if (r == 0)
                 for (i = 0; i < REDIS_SCRIPTS_N && r == 0; ++i)
-                        r = hello_add_script(&h, (enum command_kind)i);
+                        r = hello_add_script(&h, i);
         return r;
 }
 
@@ -180,7 +180,7 @@ static bool hello_take_value(struct redis_facts *facts, const struct redis_owed 
         case REDIS_OWED_LOAD:
                 if (value->kind != REDIS_VALUE_STRING || !hello_is_sha(value->text))
                         return false;
-                memcpy(facts->scripts[owed->command].sha, value->text.data, REDIS_SHA_LEN + 1);
+                memcpy(facts->scripts[owed->script].sha, value->text.data, REDIS_SHA_LEN + 1);
                 return true;
         case REDIS_OWED_ID:
                 facts->id = value->kind == REDIS_VALUE_INTEGER && value->integer > 0 ? (uint64_t)value->integer : 0;

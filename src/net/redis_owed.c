@@ -43,6 +43,12 @@ void redis_owed_push(struct redis_owed_queue *q, const struct redis_owed *owed)
         q->items[(q->first + q->n++) % q->size] = *owed;
 }
 
+struct redis_owed *redis_owed_last(struct redis_owed_queue *q, size_t n)
+{
+        assert(n > 0 && n <= q->n);
+        return &q->items[(q->first + q->n - n) % q->size];
+}
+
 const struct redis_owed *redis_owed_first(const struct redis_owed_queue *q)
 {
         return q->n > 0 ? &q->items[q->first] : NULL;

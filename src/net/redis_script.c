@@ -17,6 +17,8 @@
  * exact up to 2^53. What stands there and is no number, or one that no clock will make, is nobody's fence: it is
  * written over, whatever its type.
  *
+ * BATCH is TAKE and RELEASE of one key, many times: an error is that of its own key's line.
+ *
  * PEEK writes nothing, and is rare: it is not loaded beforehand. It tells what INFO says of the node's fitness, where
  * the node lets us ask.
  *
@@ -40,8 +42,8 @@ _Static_assert(SCRIPT_ARGS_MAX <= REDIS_ARGS_MAX, "a command of the most keys ca
 #define FENCE_STEP_TEXT "1024"
 _Static_assert(FENCE_STEP == 1024, "the scripts' step is the engine's");
 #define SLACK_USUAL_TEXT "10000" /* where the longest ttl is 40 s or more */
-#define FENCE_KEPT_TEXT  "86400000"
-_Static_assert(FENCE_KEPT_MS == 86400000, "... and how long they keep it");
+#define FENCE_KEPT_TEXT  "90000000"
+_Static_assert(FENCE_KEPT_MS + 3600000 == 90000000, "... and how long they keep it, at most");
 #define FENCE_STORED_MAX_TEXT "(2^53 - 2^40)"
 _Static_assert(FENCE_STORED_MAX == (UINT64_C(1) << 53) - (UINT64_C(1) << 40), "... and what is none of his");
 
@@ -50,6 +52,58 @@ _Static_assert(FENCE_STORED_MAX == (UINT64_C(1) << 53) - (UINT64_C(1) << 40), ".
 
 /* The node's time, in every answer: as TIME gives it, since to make a text of a number takes as long as a command. */
 #define SCRIPT_TIME "t[1] .. ' ' .. t[2]"
+
+/*
+ * Of a key that was just taken: its fence, in decimal, from the proposal `text`, to be stored under `name`. It is kept
+ * for a day and an hour from the first fence of each hour of the node's clock on: to leave an expiry alone costs half
+ * of what it costs to set it.
+ */
+#define SCRIPT_FENCE                                                                                                   \
+        "    local stored, proposal = tonumber(redis.pcall('GET', name)), text + 0\n"                                  \
+        "    local kept = stored and stored >= hour and stored < next_hour\n"                                          \
+        "    if not (stored and stored >= least and stored < " FENCE_STORED_MAX_TEXT ") then stored = least end\n"     \
+        "    local fence = proposal\n"                                                                                 \
+        "    if fence > most then fence = most end\n"                                                                  \
+        "    if fence < stored + " FENCE_STEP_TEXT " then fence = stored + " FENCE_STEP_TEXT " end\n"                  \
+        "    if fence ~= proposal then text = string.format('%.0f', fence) end\n"                                      \
+        "    if kept and fence < next_hour then\n"                                                                     \
+        "      r = call('SET', name, text, 'KEEPTTL')\n"                                                               \
+        "    else\n"                                                                                                   \
+        "      r = call('SET', name, text, 'PX', '" FENCE_KEPT_TEXT "')\n"                                             \
+        "    end\n"
+
+#define SCRIPT_FENCE_BOUNDS                                                                                            \
+        "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"                                                          \
+        "local least, most = (now - slack) * " FENCE_STEP_TEXT ", (now + slack) * " FENCE_STEP_TEXT "\n"               \
+        "local hour = (now - now % 3600000) * " FENCE_STEP_TEXT "\n"                                                   \
+        "local next_hour = hour + 3600000 * " FENCE_STEP_TEXT "\n"
+
+/*
+ * A key that has our value `value` is deleted: `what` is its digit, `failed` an error or false. Who listens for what
+ * was deleted is asked, and told, once all of that is done: `done[i]` is the digit of key i, or the line that ends with
+ * it, and `heard` is 1 where this host itself listens.
+ */
+#define SCRIPT_RELEASE                                                                                                 \
+        "    local r, what = call('GET', key), '0'\n"                                                                  \
+        "    if r == value then r = call('DEL', key) end\n"                                                            \
+        "    if r == 1 then\n"                                                                                         \
+        "      what = '1'\n"                                                                                           \
+        "      channels[#channels + 1], places[#channels + 1] = '" REDIS_CHANNEL_PREFIX "' .. key, i\n"                \
+        "    elseif type(r) == 'table' and not string.find(r.err, '^WRONGTYPE') then\n"                                \
+        "      failed = r\n"                                                                                           \
+        "    end\n"
+
+#define SCRIPT_ANNOUNCE(heard, told)                                                                                   \
+        "if channels[1] then\n"                                                                                        \
+        "  local listeners = call('PUBSUB', 'NUMSUB', unpack(channels))\n"                                             \
+        "  for j = 1, #channels do\n"                                                                                  \
+        "    local i, ears = places[j], listeners[2 * j] or 0\n"                                                       \
+        "    if ears > 0 then\n"                                                                                       \
+        "      call('PUBLISH', channels[j], ears)\n"                                                                   \
+        "      if ears > " heard " then done[i] = '" told "' end\n"                                                    \
+        "    end\n"                                                                                                    \
+        "  end\n"                                                                                                      \
+        "end\n"
 
 /* A key that has our value: its ttl and its fence are raised to these, in decimal, where they are below. */
 #define SCRIPT_RAISE                                                                                                   \
@@ -90,18 +144,12 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "  if forever then longest = 0 end\n"
                 "  if any then return '0 ' .. " SCRIPT_TIME " .. string.format(' %.0f ', longest) .. held end\n"
                 "end\n"
-                "local now, fences = t[1] * 1000 + math.floor(t[2] / 1000), ''\n"
-                "local least, most = (now - slack) * " FENCE_STEP_TEXT ", (now + slack) * " FENCE_STEP_TEXT "\n"
+                SCRIPT_FENCE_BOUNDS
+                "local fences, r = '', false\n"
                 "for i = 1, acquire_n do\n"
                 "  if not alone then call('SET', keys[i], args[2 * i + 1], 'PX', ttl) end\n"
                 "  local name, text = '" REDIS_FENCE_PREFIX "' .. keys[i], args[2 * i + 2]\n"
-                "  local stored, proposal = tonumber(redis.pcall('GET', name)), text + 0\n"
-                "  if not (stored and stored >= least and stored < " FENCE_STORED_MAX_TEXT ") then stored = least end\n"
-                "  local fence = proposal\n"
-                "  if fence > most then fence = most end\n"
-                "  if fence < stored + " FENCE_STEP_TEXT " then fence = stored + " FENCE_STEP_TEXT " end\n"
-                "  if fence ~= proposal then text = string.format('%.0f', fence) end\n"
-                "  call('SET', name, text, 'PX', '" FENCE_KEPT_TEXT "')\n"
+                SCRIPT_FENCE
                 "  fences = fences .. ' ' .. text\n"
                 "end\n"
                 "if acquire_n < n then\n"
@@ -111,24 +159,14 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "return '1 ' .. " SCRIPT_TIME " .. fences\n",
         [COMMAND_RELEASE] =
                 "local call, keys, args, n = redis.pcall, KEYS, ARGV, #KEYS\n"
-                "local t, done, failed = redis.call('TIME'), '', false\n"
+                "local t, done, failed, channels, places = redis.call('TIME'), {}, false, {}, {}\n"
                 "for i = 1, n do\n"
-                "  local r, what = call('GET', keys[i]), '0'\n"
-                "  if r == args[i] then r = call('DEL', keys[i]) end\n"
-                "  if r == 1 then\n"
-                "    local channel = '" REDIS_CHANNEL_PREFIX "' .. keys[i]\n"
-                "    local listeners = call('PUBSUB', 'NUMSUB', channel)[2] or 0\n"
-                "    what = '1'\n"
-                "    if listeners > 0 then\n"
-                "      call('PUBLISH', channel, listeners)\n"
-                "      if listeners > (tonumber(string.sub(args[n + 1] or '', i, i)) or 0) then what = '2' end\n"
-                "    end\n"
-                "  elseif type(r) == 'table' and not string.find(r.err, '^WRONGTYPE') then\n"
-                "    failed = r\n"
-                "  end\n"
-                "  done = done .. what\n"
+                "  local key, value = keys[i], args[i]\n"
+                SCRIPT_RELEASE
+                "  done[i] = what\n"
                 "end\n"
-                "return failed or '1 ' .. " SCRIPT_TIME " .. ' ' .. done\n",
+                SCRIPT_ANNOUNCE("(tonumber(string.sub(args[n + 1] or '', i, i)) or 0)", "2")
+                "return failed or '1 ' .. " SCRIPT_TIME " .. ' ' .. table.concat(done)\n",
         [COMMAND_RENEW] =
                 "local t, done = redis.call('TIME'), ''\n"
                 "if ARGV[1] ~= '' and redis.call('GET', 'redlockd:cert') ~= ARGV[1] then return '2 ' .. " SCRIPT_TIME " end\n"
@@ -171,6 +209,35 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "  if value then done = done .. ' ' .. name .. ':' .. value end\n"
                 "end\n"
                 "return done\n",
+        [REDIS_SCRIPT_BATCH] =
+                "local call, keys, args = redis.pcall, KEYS, ARGV\n"
+                "local certificate, slack, letters, at = args[1], args[2] + 0, args[3], 4\n"
+                "local t = redis.call('TIME')\n"
+                SCRIPT_FENCE_BOUNDS
+                "local certified = certificate == '' or call('GET', 'redlockd:cert') == certificate\n"
+                "local done, channels, places = {}, {}, {}\n"
+                "for i = 1, #keys do\n"
+                "  local key, value, letter, line, failed = keys[i], args[at], string.byte(letters, i), '2', false\n"
+                "  if letter ~= 116 then\n"
+                SCRIPT_RELEASE
+                "    line, at = '1 ' .. what, at + 1\n"
+                "  else\n"
+                "    local r = certified and call('SET', key, value, 'PX', args[at + 1], 'NX')\n"
+                "    if r and r.ok then\n"
+                "      local name, text = '" REDIS_FENCE_PREFIX "' .. key, args[at + 2]\n"
+                SCRIPT_FENCE
+                "      line = '1 ' .. text\n"
+                "    elseif certified and not r then\n"
+                "      r = call('GET', key)\n"
+                "      if type(r) ~= 'table' then line = string.format('0 %.0f 1', math.max(0, call('PTTL', key))) end\n"
+                "    end\n"
+                "    failed, at = type(r) == 'table' and r.err and r, at + 3\n"
+                "  end\n"
+                "  if failed then line = '-' .. string.gsub(string.sub(failed.err, 1, 200), '\\n', ' ') end\n"
+                "  done[i] = line\n"
+                "end\n"
+                SCRIPT_ANNOUNCE("string.byte(letters, i) - 48", "1 2")
+                "return " SCRIPT_TIME " .. '\\n' .. table.concat(done, '\\n')\n",
 };
 
 const char redis_script_certify[] =
@@ -180,9 +247,18 @@ const char redis_script_certify[] =
         "return 1\n";
 /* clang-format on */
 
-const char *redis_script_text(enum command_kind kind)
+const char *redis_script_text(unsigned script)
 {
-        return script_texts[kind];
+        return script_texts[script];
+}
+
+bool redis_script_name(const struct redis_script *known, unsigned script, struct text ret_args[2])
+{
+        const bool by_text = known->by_text || known->sha[0] == '\0';
+
+        ret_args[0] = text_of(by_text ? "EVAL" : "EVALSHA");
+        ret_args[1] = text_of(by_text ? script_texts[script] : known->sha);
+        return by_text;
 }
 
 void redis_script_words(char ret_words[NODE_REASON_MAX], struct text error)
@@ -195,8 +271,8 @@ void redis_script_words(char ret_words[NODE_REASON_MAX], struct text error)
                 *where = '\0';
 }
 
-/* Fills in the keys. With a prefix they are made in one block, which is the caller's to free. */
-static int script_keys(const struct command *command, const char *key_prefix, struct text *ret_keys, char **ret_block)
+int redis_script_keys(const struct command_item *items, unsigned items_n, const char *key_prefix, struct text *ret_keys,
+                      char **ret_block)
 {
         const struct text prefix = text_of(key_prefix);
         size_t total = 0;
@@ -204,15 +280,15 @@ static int script_keys(const struct command *command, const char *key_prefix, st
         char *block = NULL, *at;
         unsigned i;
 
-        for (i = 0; i < command->items_n; ++i)
-                total += prefix.len + command->items[i].key.len;
+        for (i = 0; i < items_n; ++i)
+                total += prefix.len + items[i].key.len;
         if (prefix.len > 0) {
                 block = mem_zalloc(total);
                 if (!block)
                         return -ENOMEM;
         }
-        for (i = 0, at = block; i < command->items_n; ++i) {
-                key = &command->items[i].key;
+        for (i = 0, at = block; i < items_n; ++i) {
+                key = &items[i].key;
                 ret_keys[i] = *key;
                 if (!block)
                         continue;
@@ -229,21 +305,19 @@ static int script_keys(const struct command *command, const char *key_prefix, st
 int redis_script_encode(struct buffer *output, const struct redis_script *script, const char *key_prefix,
                         const char *certificate, const struct command *command, bool *ret_by_text)
 {
-        const bool by_text = script->by_text || script->sha[0] == '\0';
         char keys_digits[NUMBER_TEXT_MAX], acquire_digits[NUMBER_TEXT_MAX], ttl_digits[NUMBER_TEXT_MAX], *block;
         char own_digits[KEYS_PER_ROUND_MAX][NUMBER_TEXT_MAX], fence_digits[KEYS_PER_ROUND_MAX][NUMBER_TEXT_MAX];
         char slack_digits[NUMBER_TEXT_MAX], heard[KEYS_PER_ROUND_MAX];
         struct text args[SCRIPT_ARGS_MAX], slack = text_of_number(slack_digits, command->fence_slack_ms);
+        const bool by_text = redis_script_name(script, command->kind, args);
         bool any_heard = false;
-        size_t n = 0;
+        size_t n = 2;
         unsigned i;
         int r;
 
         assert(command->items_n > 0 && command->items_n <= KEYS_PER_ROUND_MAX);
-        args[n++] = text_of(by_text ? "EVAL" : "EVALSHA");
-        args[n++] = text_of(by_text ? script_texts[command->kind] : script->sha);
         args[n++] = text_of_number(keys_digits, command->items_n);
-        r = script_keys(command, key_prefix, &args[n], &block);
+        r = redis_script_keys(command->items, command->items_n, key_prefix, &args[n], &block);
         if (r < 0)
                 return r;
         n += command->items_n;
@@ -336,9 +410,9 @@ static int answer_peek(struct text rest, uint64_t what, struct answer *answer)
         return 0;
 }
 
-/* What follows the time in an answer that is none to a PEEK. */
-static int answer_rest(struct text rest, uint64_t verdict, enum command_kind kind, unsigned items_n, unsigned acquire_n,
-                       uint64_t *ret_fences, struct answer *answer)
+/* The digit that an answer begins with, and what follows the time; of one that is none to a PEEK. */
+static int answer_verdict(struct text rest, uint64_t verdict, enum command_kind kind, unsigned items_n,
+                          unsigned acquire_n, uint64_t *ret_fences, struct answer *answer)
 {
         uint64_t keys[ANSWER_DIGITS_N];
 
@@ -371,25 +445,44 @@ static int answer_rest(struct text rest, uint64_t verdict, enum command_kind kin
         return 0;
 }
 
+int redis_script_read_time(struct text *rest, uint64_t *ret_node_ms)
+{
+        uint64_t seconds, us;
+
+        if (answer_number(rest, &seconds) < 0 || answer_number(rest, &us) < 0)
+                return -EPROTO;
+        if (seconds > INT64_MAX / 1000 - 1 || us >= 1000000)
+                return -EPROTO;
+        *ret_node_ms = seconds * 1000 + us / 1000;
+        return 0;
+}
+
+int redis_script_read_rest(struct text rest, enum command_kind kind, unsigned items_n, unsigned acquire_n,
+                           uint64_t *ret_fences, struct answer *answer)
+{
+        uint64_t verdict;
+
+        if (answer_number(&rest, &verdict) < 0)
+                return -EPROTO;
+        return answer_verdict(rest, verdict, kind, items_n, acquire_n, ret_fences, answer);
+}
+
 int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n, unsigned acquire_n,
                         uint64_t *ret_fences, struct answer *ret_answer)
 {
         struct answer answer = { .verdict = ANSWER_GRANTED };
         struct text rest = value->text;
-        uint64_t first, seconds, us;
+        uint64_t first;
         int r;
 
         if (value->kind != REDIS_VALUE_STRING)
                 return -EPROTO;
-        if (answer_number(&rest, &first) < 0 || answer_number(&rest, &seconds) < 0 || answer_number(&rest, &us) < 0)
+        if (answer_number(&rest, &first) < 0 || redis_script_read_time(&rest, &answer.node_ms) < 0)
                 return -EPROTO;
-        if (seconds > INT64_MAX / 1000 - 1 || us >= 1000000)
-                return -EPROTO;
-        answer.node_ms = seconds * 1000 + us / 1000;
         if (kind == COMMAND_PEEK)
                 r = answer_peek(rest, first, &answer);
         else
-                r = answer_rest(rest, first, kind, items_n, acquire_n, ret_fences, &answer);
+                r = answer_verdict(rest, first, kind, items_n, acquire_n, ret_fences, &answer);
         if (r < 0)
                 return r;
         *ret_answer = answer;

@@ -1,11 +1,12 @@
 /*
  * What a Redis node says. The first byte says in which pieces it comes, the second what was asked, the third what is
  * known of the node so far; the rest are its bytes. The same values come out however they were cut; none has more bytes
- * or values than one reply may have; and what is made of them (of an answer to a command, to a part of the introduction
- * or of a look) is either refused, or within what the engine may be told.
+ * or values than one reply may have; and what is made of them (of an answer to a command or a batch, to a part of the
+ * introduction or of a look) is either refused, or within what the engine may be told.
  */
 #include "fuzz/fuzz.h"
 
+#include "redlockd/net/redis_batch.h"
 #include "redlockd/net/redis_hello.h"
 #include "redlockd/net/redis_look.h"
 #include "redlockd/net/redis_script.h"
@@ -89,18 +90,45 @@ static void use_as_answer(const struct redis_value *value, unsigned asked)
                 must(strlen(answer.facts) < REDIS_REPLY_BYTES_MAX);
 }
 
+/* The answers to a batch, each as it would be told. */
+static void use_as_batch(const struct redis_value *value, unsigned asked)
+{
+        unsigned n = 2 + asked % (REDIS_BATCH_MAX - 1), i;
+        struct redis_batch_answers answers;
+        char words[NODE_REASON_MAX];
+        struct answer answer;
+        uint64_t fence;
+
+        if (redis_batch_decode(value, n, &answers) < 0)
+                return;
+        must(value->kind == REDIS_VALUE_STRING);
+        for (i = 0; i < n; ++i) {
+                enum command_kind kind = (asked / 8 + i) % 3 ? COMMAND_TAKE : COMMAND_RELEASE;
+
+                if (redis_batch_next(&answers, kind, &fence, words, &answer) < 0)
+                        return;
+                must((answer.taken & ~UINT64_C(1)) == 0);
+                must(answer.verdict != ANSWER_HELD || (answer.taken && kind == COMMAND_TAKE));
+                must(!answer.fences || (answer.fences == &fence && fence < FENCE_MAX));
+                must((answer.verdict == ANSWER_ERROR) == (answer.error != NULL));
+                if (answer.error)
+                        check_words(answer.error, sizeof(words));
+        }
+        must(answers.rest.len == 0);
+}
+
 static void use_as_introduction(const struct redis_value *value, unsigned asked)
 {
         static const enum redis_owed_kind kinds[] = { REDIS_OWED_AUTH, REDIS_OWED_SELECT, REDIS_OWED_SETNAME,
                                                       REDIS_OWED_LOAD, REDIS_OWED_ID,     REDIS_OWED_KILL };
-        struct redis_owed owed = { .kind = kinds[asked % 6], .command = asked / 6 % COMMAND_KINDS_N };
+        struct redis_owed owed = { .kind = kinds[asked % 6], .script = asked / 6 % REDIS_SCRIPTS_N };
         char reason[NODE_REASON_MAX] = "";
 
         if (redis_hello_take(&facts, &owed, value, &address, reason) < 0) {
                 check_words(reason, sizeof(reason));
                 must(reason[0] && !strstr(reason, address.password));
         }
-        must(strlen(facts.scripts[owed.command].sha) == REDIS_SHA_LEN || !facts.scripts[owed.command].sha[0]);
+        must(strlen(facts.scripts[owed.script].sha) == REDIS_SHA_LEN || !facts.scripts[owed.script].sha[0]);
 }
 
 static void check_look(void)
@@ -194,7 +222,7 @@ static void read_all(struct redis_reader *reader, struct text bytes, size_t piec
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        static const value_fn uses[] = { use_as_answer, use_as_introduction, use_as_look };
+        static const value_fn uses[] = { use_as_answer, use_as_introduction, use_as_look, use_as_batch };
         static struct redis_reader *reader;
         static struct reading whole, cut;
         struct text bytes = { (const char *)data, size };
@@ -204,7 +232,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!reader)
                 must(redis_reader_new(&reader) == 0);
         start_look(known);
-        read_all(reader, bytes, SIZE_MAX, &whole, uses[known / 16 % 3], asked);
+        read_all(reader, bytes, SIZE_MAX, &whole, uses[known / 16 % 4], asked);
         read_all(reader, bytes, piece, &cut, NULL, 0);
         must(whole.end == cut.end && whole.values_n == cut.values_n);
         must(memcmp(whole.values, cut.values, whole.values_n * sizeof(whole.values[0])) == 0);

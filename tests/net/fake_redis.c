@@ -50,8 +50,8 @@ static void fake_conn_close(struct fake_conn *c)
 
 static const char *fake_default(struct fake_conn *c, const char *name, char *space, size_t size)
 {
-        static const char *const shas[] = { FAKE_SHA_TAKE, FAKE_SHA_RELEASE, FAKE_SHA_RENEW, FAKE_SHA_PLANT,
-                                            FAKE_SHA_PEEK };
+        static const char *const shas[] = { FAKE_SHA_TAKE,  FAKE_SHA_RELEASE, FAKE_SHA_RENEW,
+                                            FAKE_SHA_PLANT, FAKE_SHA_PEEK,    FAKE_SHA_BATCH };
 
         if (strcmp(name, "PING") == 0)
                 return "+PONG\r\n";
@@ -70,7 +70,7 @@ static const char *fake_default(struct fake_conn *c, const char *name, char *spa
         else if (strcmp(name, "INFO") == 0)
                 snprintf(space, size, "$%zu\r\n%s\r\n", strlen(fake_info), fake_info);
         else if (strcmp(name, "SCRIPT") == 0)
-                snprintf(space, size, "$40\r\n%s\r\n", shas[c->loads_n++ % COMMAND_KINDS_N]);
+                snprintf(space, size, "$40\r\n%s\r\n", shas[c->loads_n++ % FAKE_SCRIPTS_N]);
         else
                 return "+OK\r\n";
         return space;

@@ -18,9 +18,11 @@
 #define FAKE_SHA_RENEW    "cccccccccccccccccccccccccccccccccccccccc"
 #define FAKE_SHA_PLANT    "dddddddddddddddddddddddddddddddddddddddd"
 #define FAKE_SHA_PEEK     "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"
+#define FAKE_SHA_BATCH    "ffffffffffffffffffffffffffffffffffffffff"
+#define FAKE_SCRIPTS_N    (COMMAND_KINDS_N + 1)
 
 /* What every connection asks for first, where the address has no password and no db. */
-#define FAKE_INTRODUCTION_N (4 + COMMAND_KINDS_N)
+#define FAKE_INTRODUCTION_N (4 + FAKE_SCRIPTS_N)
 
 /* What INFO says, as far as it matters; the certificate that its server needs for the members and the longest ttl of
  * scenes. */

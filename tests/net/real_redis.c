@@ -96,3 +96,30 @@ const char *real_redis_do(struct real_redis *r, const char *words)
         close(fd);
         return reply;
 }
+
+/* Reads until the bytes end in `end`. */
+void real_redis_until_read(int fd, const char *end)
+{
+        char bytes[512];
+        size_t n = 0;
+        ssize_t k;
+
+        do {
+                k = read(fd, bytes + n, sizeof(bytes) - 1 - n);
+                ck_assert_int_gt(k, 0);
+                n += (size_t)k;
+                bytes[n] = '\0';
+        } while (n < strlen(end) || strcmp(bytes + n - strlen(end), end) != 0);
+}
+
+int real_redis_listener(const struct real_redis *r, const char *key)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s", r->path);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+        ck_assert_int_gt(dprintf(fd, "SUBSCRIBE redlockd:free:%s\r\n", key), 0);
+        real_redis_until_read(fd, ":1\r\n");
+        return fd;
+}

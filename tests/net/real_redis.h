@@ -22,3 +22,9 @@ void real_redis_stop(struct real_redis *r);
 
 /* One command in words, on a connection of its own; the raw reply, good until the next call. */
 const char *real_redis_do(struct real_redis *r, const char *words);
+
+/* A connection that listens for a key's release; it is to be closed. */
+int real_redis_listener(const struct real_redis *r, const char *key);
+
+/* Reads until what has come ends so. */
+void real_redis_until_read(int fd, const char *end);

@@ -13,6 +13,7 @@
 
 unsigned scene_timeout_ms = SCENE_TIMEOUT_MS;
 unsigned scene_heartbeat_ms = SCENE_TIMEOUT_MS;
+unsigned scene_batch_max = 1;
 const char *scene_members;
 
 __attribute__((format(printf, 2, 3))) static void scene_log(struct scene *s, const char *format, ...)
@@ -111,6 +112,7 @@ void scene_init(struct scene *s)
                 .connect_timeout_ms = scene_timeout_ms,
                 .heartbeat_ms = scene_heartbeat_ms,
                 .reconnect_min_ms = 1,
+                .batch_max = scene_batch_max,
                 .reconnect_max_ms = 10,
                 .userdata = s,
                 .members = scene_members,
@@ -121,6 +123,7 @@ void scene_init(struct scene *s)
         };
         scene_timeout_ms = SCENE_TIMEOUT_MS;
         scene_heartbeat_ms = SCENE_TIMEOUT_MS;
+        scene_batch_max = 1;
         scene_members = NULL;
         signal(SIGPIPE, SIG_IGN);
         ck_assert_int_eq(uv_loop_init(&s->loop), 0);

@@ -54,6 +54,9 @@ extern unsigned scene_timeout_ms;
 /* Likewise how often the next scene's node is looked at; by default it is not, but for the first time. */
 extern unsigned scene_heartbeat_ms;
 
+/* Likewise how many commands may share a call; by default each has its own. */
+extern unsigned scene_batch_max;
+
 /* Likewise what the next scene's node wants of a certificate, where it is not to be none at all. */
 extern const char *scene_members;
 

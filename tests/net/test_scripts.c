@@ -9,7 +9,6 @@
 
 #include <inttypes.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -411,33 +410,6 @@ START_TEST(a_release_goes_through_all_keys)
 }
 END_TEST
 
-/* Reads until the bytes end in `end`. */
-static void until_read(int fd, const char *end)
-{
-        char bytes[512];
-        size_t n = 0;
-        ssize_t k;
-
-        do {
-                k = read(fd, bytes + n, sizeof(bytes) - 1 - n);
-                ck_assert_int_gt(k, 0);
-                n += (size_t)k;
-                bytes[n] = '\0';
-        } while (n < strlen(end) || strcmp(bytes + n - strlen(end), end) != 0);
-}
-
-static int stage_listener(const struct stage *t, const char *key)
-{
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-        snprintf(address.sun_path, sizeof(address.sun_path), "%s", t->server.path);
-        ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-        ck_assert_int_gt(dprintf(fd, "SUBSCRIBE redlockd:free:%s\r\n", key), 0);
-        until_read(fd, ":1\r\n");
-        return fd;
-}
-
 START_TEST(a_release_tells_who_listens_how_many_do_and_the_host_whether_others_do)
 {
         struct command_item items[] = {
@@ -453,19 +425,19 @@ START_TEST(a_release_tells_who_listens_how_many_do_and_the_host_whether_others_d
 
         stage_init(&t);
         stage_take(&t, items, 4, 4, 9000);
-        fds[0] = stage_listener(&t, "other");
-        fds[1] = stage_listener(&t, "own");
-        fds[2] = stage_listener(&t, "both");
-        fds[3] = stage_listener(&t, "both");
-        fds[4] = stage_listener(&t, "not-ours");
+        fds[0] = real_redis_listener(&t.server, "other");
+        fds[1] = real_redis_listener(&t.server, "own");
+        fds[2] = real_redis_listener(&t.server, "both");
+        fds[3] = real_redis_listener(&t.server, "both");
+        fds[4] = real_redis_listener(&t.server, "not-ours");
         answer = stage_release(&t, items, 5);
         ck_assert_int_eq(answer->verdict, ANSWER_GRANTED);
         ck_assert_uint_eq(answer->number, 4);
         ck_assert_uint_eq(answer->taken, 1 << 1 | 1 << 3);
-        until_read(fds[0], "$1\r\n1\r\n");
-        until_read(fds[1], "$1\r\n1\r\n");
-        until_read(fds[2], "$1\r\n2\r\n");
-        until_read(fds[3], "$1\r\n2\r\n");
+        real_redis_until_read(fds[0], "$1\r\n1\r\n");
+        real_redis_until_read(fds[1], "$1\r\n1\r\n");
+        real_redis_until_read(fds[2], "$1\r\n2\r\n");
+        real_redis_until_read(fds[3], "$1\r\n2\r\n");
         ck_assert_int_lt(recv(fds[4], (char[1]){ 0 }, 1, MSG_DONTWAIT), 0);
         /* nobody has said that he listens himself */
         for (unsigned i = 0; i < 4; ++i)

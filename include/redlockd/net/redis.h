@@ -2,8 +2,8 @@
 
 /*
  * One Redis node: it resolves, connects, introduces itself (AUTH, SELECT, a first look, CLIENT SETNAME, CLIENT ID,
- * SCRIPT LOAD), pipelines commands on one connection, and comes back after a failure. hiredis is used as a codec only
- * (redisFormatCommandArgv, redisReader*); the bytes are libuv's.
+ * SCRIPT LOAD), pipelines commands on one connection, those of one turn in one call, and comes back after a failure.
+ * hiredis is used as a codec only (redisFormatCommandArgv, redisReader*); the bytes are libuv's.
  *
  * Every command that was accepted is answered exactly once, in order, also when the connection dies.
  */
@@ -31,6 +31,8 @@ struct redis_options {
         const char
                 *members; /* from redis_members(): what all hosts agree on, for its certificate; NULL: it needs none */
         uint32_t ttl_max_ms;
+        unsigned batch_max; /* acquires and releases that go out in one call, see net/redis_batch.h; 1: each has its own
+                             */
         struct histogram *round_trip; /* of each answer; NULL: not counted. Borrowed likewise */
         void *userdata;
         /* CONNECTING or DOWN. `reason` is for people, never with a password in it. */
@@ -44,6 +46,7 @@ struct redis_options {
 #define REDIS_OUTPUT_MAX      (8 << 20)                /* bytes that wait to be written to one node */
 #define REDIS_REPLY_BYTES_MAX (64 << 10)               /* of one reply */
 #define REDIS_REPLY_NODES_MAX (KEYS_PER_ROUND_MAX + 8) /* values in one reply */
+#define REDIS_BATCH_MAX       32                       /* what a daemon's nodes have for batch_max, and the most */
 #define REDIS_HEARTBEAT_MS    500                      /* what a daemon's nodes have for heartbeat_ms */
 
 /*

@@ -13,8 +13,9 @@
 
 /* What is known of the server at the other end of the present connection. */
 struct redis_facts {
-        struct redis_script scripts[REDIS_SCRIPTS_N]; /* by enum command_kind */
-        uint64_t id;                                  /* of this connection; 0: not known */
+        struct redis_script scripts[REDIS_SCRIPTS_N];
+        uint64_t id;    /* of this connection; 0: not known */
+        bool unbatched; /* it may not use all keys, and one in a batch would spoil it for the others */
 };
 
 /* Appends the introduction, and what is owed for it. Returns 0, -ENOBUFS or -ENOMEM. */

@@ -35,8 +35,10 @@ static inline bool redis_owed_is_look(enum redis_owed_kind kind)
 
 struct redis_owed {
         enum redis_owed_kind kind;
-        enum command_kind command; /* COMMAND, LOAD */
-        bool by_text;              /* a command that carried its script */
+        enum command_kind command; /* COMMAND */
+        unsigned script;           /* LOAD: see redis_script.h */
+        unsigned batch_n; /* COMMAND: it and those after it, so many together, have one answer. 0: it is another's */
+        bool by_text;     /* COMMAND: its call carried the script */
         unsigned items_n;
         unsigned acquire_n;
         uint64_t round;
@@ -55,6 +57,9 @@ void redis_owed_deinit(struct redis_owed_queue *q);
 /* Makes room for one more: 0 or -ENOMEM. After it one push succeeds. */
 int redis_owed_reserve(struct redis_owed_queue *q);
 void redis_owed_push(struct redis_owed_queue *q, const struct redis_owed *owed);
+
+/* The first of the `n` that were pushed last. Good until the next reserve. */
+struct redis_owed *redis_owed_last(struct redis_owed_queue *q, size_t n);
 
 /* The one that is answered next, or NULL. Good until the next reserve. */
 const struct redis_owed *redis_owed_first(const struct redis_owed_queue *q);

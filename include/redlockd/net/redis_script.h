@@ -25,13 +25,22 @@
  *               "1 s us DIGITS"          as of RENEW
  *      PEEK     KEYS the key, ARGV our value of it
  *               "enum peek_value s us ttl-or-0 facts"
+ *
+ * And one for several takes and releases of one key each, see redis_batch.h:
+ *
+ *      BATCH    KEYS the keys, ARGV certificate, fence_slack_ms, LETTERS: one for each key, t to take it, 0 to release
+ * it, 1 to do so where this host listens for it; and for each key its value, to take it also ttl_ms and fence "s us"
+ * and a line for each key: as TAKE and RELEASE answer, without the time; or "-" and an error
  */
 #include "redlockd/base/buffer.h"
 #include "redlockd/core/types.h"
 #include "redlockd/net/redis_codec.h"
 
-#define REDIS_SCRIPTS_N COMMAND_KINDS_N
-#define REDIS_SHA_LEN   40
+/* A script is known by its enum command_kind, or by this. */
+#define REDIS_SCRIPT_BATCH COMMAND_KINDS_N
+#define REDIS_SCRIPTS_N    (COMMAND_KINDS_N + 1)
+
+#define REDIS_SHA_LEN 40
 
 /* A key's channel (https://redis.io/docs/latest/develop/interact/pubsub/): this, and the key as it is in Redis. */
 #define REDIS_CHANNEL_PREFIX "redlockd:free:"
@@ -45,7 +54,7 @@ struct redis_script {
         bool by_text;                /* the node has lost it: called by its text until that was answered */
 };
 
-const char *redis_script_text(enum command_kind kind);
+const char *redis_script_text(unsigned script);
 
 /*
  * KEYS the certificate's place, ARGV what stands there, run_id, the certificate: writes the certificate if the first
@@ -60,6 +69,13 @@ extern const char redis_script_certify[];
 int redis_script_encode(struct buffer *output, const struct redis_script *script, const char *key_prefix,
                         const char *certificate, const struct command *command, bool *ret_by_text);
 
+/* The first two arguments of a call. Returns whether that carries the text. */
+bool redis_script_name(const struct redis_script *known, unsigned script, struct text ret_args[2]);
+
+/* The names of the keys in Redis. Those with a prefix are in one block, which is the caller's to free. 0 or -ENOMEM. */
+int redis_script_keys(const struct command_item *items, unsigned items_n, const char *key_prefix, struct text *ret_keys,
+                      char **ret_block);
+
 /* The words of an error, without those that say where in the script it happened, which help nobody. */
 void redis_script_words(char ret_words[NODE_REASON_MAX], struct text error);
 
@@ -67,3 +83,8 @@ void redis_script_words(char ret_words[NODE_REASON_MAX], struct text error);
  * for a shape that the script cannot have given. */
 int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n, unsigned acquire_n,
                         uint64_t *ret_fences, struct answer *ret_answer);
+
+/* Parts of it: the time, which is taken off; and all but the time, which sets neither that nor what it does not say. */
+int redis_script_read_time(struct text *rest, uint64_t *ret_node_ms);
+int redis_script_read_rest(struct text rest, enum command_kind kind, unsigned items_n, unsigned acquire_n,
+                           uint64_t *ret_fences, struct answer *answer);

@@ -5,6 +5,7 @@
  * the one that is up. Private to net/redis.
  */
 #include "redlockd/net/redis.h"
+#include "redlockd/net/redis_batch.h"
 #include "redlockd/net/redis_codec.h"
 #include "redlockd/net/redis_dead.h"
 #include "redlockd/net/redis_hello.h"
@@ -28,6 +29,7 @@ struct redis {
         struct redis_link *link;             /* the present connection, or NULL */
         struct redis_reader *reader;         /* of the present connection, or of the last one */
         struct redis_owed_queue owed;        /* on the present connection */
+        struct redis_batch batch;            /* of commands that are owed last, and not yet in the link's output */
         struct redis_facts facts;            /* of the present connection */
         struct redis_look look;              /* and of the node */
         struct redis_dead dead;              /* connections before the present one */
@@ -55,3 +57,6 @@ void redis_answer(struct redis *r, uint64_t round, const struct answer *answer);
 
 /* The answer to what is owed first, a command. The connection may have been given up by it. */
 void redis_on_command(struct redis *r, const struct redis_value *value);
+
+/* Before anything else goes into the link's output. Returns 0, -ENOBUFS or -ENOMEM: then nothing was changed. */
+int redis_close_batch(struct redis *r);
