@@ -42,8 +42,8 @@ _Static_assert(SCRIPT_ARGS_MAX <= REDIS_ARGS_MAX, "a command of the most keys ca
 #define FENCE_STEP_TEXT "1024"
 _Static_assert(FENCE_STEP == 1024, "the scripts' step is the engine's");
 #define SLACK_USUAL_TEXT "10000" /* where the longest ttl is 40 s or more */
-#define FENCE_KEPT_TEXT  "90000000"
-_Static_assert(FENCE_KEPT_MS + 3600000 == 90000000, "... and how long they keep it, at most");
+#define FENCE_KEPT_TEXT  "86400000"
+_Static_assert(FENCE_KEPT_MS == 86400000, "... and how long they keep it");
 #define FENCE_STORED_MAX_TEXT "(2^53 - 2^40)"
 _Static_assert(FENCE_STORED_MAX == (UINT64_C(1) << 53) - (UINT64_C(1) << 40), "... and what is none of his");
 
@@ -54,19 +54,18 @@ _Static_assert(FENCE_STORED_MAX == (UINT64_C(1) << 53) - (UINT64_C(1) << 40), ".
 #define SCRIPT_TIME "t[1] .. ' ' .. t[2]"
 
 /*
- * Of a key that was just taken: its fence, in decimal, from the proposal `text`, to be stored under `name`. It is kept
- * for a day and an hour from the first fence of each hour of the node's clock on: to leave an expiry alone costs half
- * of what it costs to set it.
+ * Of a key that was just taken: its fence, in decimal, from the proposal `text`, to be stored under `name`. Its
+ * expiry is set with the first fence of each minute of the node's clock: to leave it alone costs half as much.
  */
 #define SCRIPT_FENCE                                                                                                   \
         "    local stored, proposal = tonumber(redis.pcall('GET', name)), text + 0\n"                                  \
-        "    local kept = stored and stored >= hour and stored < next_hour\n"                                          \
+        "    local kept = stored and stored >= minute and stored < next_minute\n"                                      \
         "    if not (stored and stored >= least and stored < " FENCE_STORED_MAX_TEXT ") then stored = least end\n"     \
         "    local fence = proposal\n"                                                                                 \
         "    if fence > most then fence = most end\n"                                                                  \
         "    if fence < stored + " FENCE_STEP_TEXT " then fence = stored + " FENCE_STEP_TEXT " end\n"                  \
         "    if fence ~= proposal then text = string.format('%.0f', fence) end\n"                                      \
-        "    if kept and fence < next_hour then\n"                                                                     \
+        "    if kept and fence < next_minute then\n"                                                                   \
         "      r = call('SET', name, text, 'KEEPTTL')\n"                                                               \
         "    else\n"                                                                                                   \
         "      r = call('SET', name, text, 'PX', '" FENCE_KEPT_TEXT "')\n"                                             \
@@ -75,8 +74,8 @@ _Static_assert(FENCE_STORED_MAX == (UINT64_C(1) << 53) - (UINT64_C(1) << 40), ".
 #define SCRIPT_FENCE_BOUNDS                                                                                            \
         "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"                                                          \
         "local least, most = (now - slack) * " FENCE_STEP_TEXT ", (now + slack) * " FENCE_STEP_TEXT "\n"               \
-        "local hour = (now - now % 3600000) * " FENCE_STEP_TEXT "\n"                                                   \
-        "local next_hour = hour + 3600000 * " FENCE_STEP_TEXT "\n"
+        "local minute = (now - now % 60000) * " FENCE_STEP_TEXT "\n"                                                   \
+        "local next_minute = minute + 60000 * " FENCE_STEP_TEXT "\n"
 
 /*
  * A key that has our value `value` is deleted: `what` is its digit, `failed` an error or false. Who listens for what

@@ -302,9 +302,8 @@ START_TEST(a_batch_script_that_the_server_forgot_comes_back)
 }
 END_TEST
 
-/* Redis rounds what is left of a ttl down: one that was set a moment ago. */
-#define DAY_MS  86400000
-#define HOUR_MS 3600000
+#define DAY_MS    86400000
+#define MINUTE_MS 60000
 
 static long fence_left_ms(struct stage *t, const char *key)
 {
@@ -314,49 +313,54 @@ static long fence_left_ms(struct stage *t, const char *key)
         return atol(real_redis_do(&t->server, words) + 1);
 }
 
-START_TEST(a_fence_is_kept_for_a_day_at_least_and_its_expiry_set_once_an_hour)
+/* Its expiry is as of its last use, within what a test may take. */
+static bool fence_is_fresh(struct stage *t, const char *key)
 {
-        /* fences of this hour, of the one before, of what comes; the second of the two commands is there to make a
-         * batch */
+        long left_ms = fence_left_ms(t, key);
+
+        return left_ms <= DAY_MS && left_ms > DAY_MS - MINUTE_MS;
+}
+
+START_TEST(a_fence_is_kept_for_a_day_and_its_expiry_set_once_a_minute)
+{
+        /* fences of this minute, of the one before, of long ago, and of a key that another program set for ever */
         static const struct {
-                int hours;
+                int minutes;
+                const char *expiry;
                 bool left_alone;
-        } cases[] = { { 0, true }, { -1, false }, { -30, false } };
+        } cases[] = {
+                { 0, "PX 5000000", true }, { -1, "PX 5000000", false }, { -30, "PX 5000000", false }, { -30, "", false }
+        };
         struct stage t;
 
         stage_init(&t);
-        for (unsigned alone = 0; alone < 2; ++alone) {
-                for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
-                        char words[128];
-                        long long hour;
-                        long left;
+        for (unsigned i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); ++i) {
+                bool alone = i % 2; /* or in a batch */
+                unsigned c = i / 2;
+                char words[128];
+                long long minute;
 
-                        real_redis_do(&t.server, "FLUSHALL");
-                        stage_add(&t, COMMAND_TAKE, "a", SCENE_VALUE, 9000);
-                        if (!alone)
-                                stage_add(&t, COMMAND_TAKE, "b", SCENE_VALUE, 9000);
-                        stage_do(&t);
-                        /* what was never there is kept from now on */
-                        ck_assert_int_gt(fence_left_ms(&t, "a"), DAY_MS);
-                        ck_assert_int_le(fence_left_ms(&t, "a"), DAY_MS + HOUR_MS);
-                        hour = (long long)answers[0].node_ms / HOUR_MS + cases[i].hours;
-                        snprintf(words, sizeof(words), "SET redlockd:fence:a %lld PX 5000000",
-                                 hour * HOUR_MS * FENCE_STEP);
-                        real_redis_do(&t.server, words);
-                        stage_add(&t, COMMAND_RELEASE, "a", SCENE_VALUE, 0);
+                real_redis_do(&t.server, "FLUSHALL");
+                stage_add(&t, COMMAND_TAKE, "a", SCENE_VALUE, 9000);
+                if (!alone)
                         stage_add(&t, COMMAND_TAKE, "b", SCENE_VALUE, 9000);
-                        stage_do(&t);
-                        stage_add(&t, COMMAND_TAKE, "a", SCENE_VALUE, 9000);
-                        if (!alone)
-                                stage_add(&t, COMMAND_TAKE, "b", SCENE_VALUE, 9000);
-                        stage_do(&t);
-                        left = fence_left_ms(&t, "a");
-                        /* the clock may have come into the next hour meanwhile */
-                        if (cases[i].left_alone && (long long)answers[0].node_ms / HOUR_MS == hour)
-                                ck_assert_int_le(left, 5000000);
-                        else
-                                ck_assert_int_gt(left, DAY_MS);
-                }
+                stage_do(&t);
+                ck_assert(fence_is_fresh(&t, "a")); /* it was never there */
+                minute = (long long)answers[0].node_ms / MINUTE_MS + cases[c].minutes;
+                snprintf(words, sizeof(words), "SET redlockd:fence:a %lld %s", minute * MINUTE_MS * FENCE_STEP,
+                         cases[c].expiry);
+                real_redis_do(&t.server, words);
+                real_redis_do(&t.server, "DEL a");
+                stage_add(&t, COMMAND_TAKE, "a", SCENE_VALUE, 9000);
+                if (!alone)
+                        stage_add(&t, COMMAND_TAKE, "c", SCENE_VALUE, 9000);
+                stage_do(&t);
+                ck_assert_int_eq(answers[0].verdict, ANSWER_GRANTED);
+                /* unless the clock has come into the next minute meanwhile */
+                if (cases[c].left_alone && (long long)answers[0].node_ms / MINUTE_MS == minute)
+                        ck_assert_int_le(fence_left_ms(&t, "a"), 5000000);
+                else
+                        ck_assert(fence_is_fresh(&t, "a"));
         }
         stage_end(&t);
 }
@@ -366,4 +370,4 @@ UNIT_MAIN("batch_scripts", a_batch_is_answered_as_its_commands_one_after_the_oth
           a_key_of_another_type_is_an_error_of_its_own, a_key_without_a_ttl_gives_no_time,
           who_listens_is_told_of_each_release_and_the_host_whether_others_do, a_node_that_may_not_write_says_so_of_each,
           a_key_that_may_not_be_used_costs_the_others_nothing, a_batch_script_that_the_server_forgot_comes_back,
-          a_fence_is_kept_for_a_day_at_least_and_its_expiry_set_once_an_hour)
+          a_fence_is_kept_for_a_day_and_its_expiry_set_once_a_minute)

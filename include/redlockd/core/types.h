@@ -23,8 +23,9 @@
 #define FENCE_STEP         1024 /* fences that a host may give to its own sessions under one that the nodes gave */
 #define FENCE_MAX          (UINT64_C(1) << 53)
 #define FENCE_STORED_MAX   (FENCE_MAX - (UINT64_C(1) << 40)) /* what a node finds is below it, or is no fence */
-#define FENCE_KEPT_MS      UINT64_C(86400000) /* a node remembers the fence of a key that is not used so long, at least */
-#define WAIT_NONE          UINT64_MAX         /* no cap on the time of waiting */
+#define FENCE_KEPT_MS                                                                                                  \
+        UINT64_C(86400000)   /* a node remembers the fence of a key that is not used so long, or a minute less */
+#define WAIT_NONE UINT64_MAX /* no cap on the time of waiting */
 
 enum method {
         METHOD_ADD,
