@@ -147,7 +147,8 @@ static void print_nodes(struct page *p)
                 label[strlen(label) - 1] = '\0';
                 page_put(p, "redlockd_node_errors_total{%s} %" PRIu64 "\n", label, seen.errors);
         }
-        page_head(p, "node_round_trip_seconds", "histogram", "From a command to its answer.");
+        page_head(p, "node_round_trip_seconds", "histogram",
+                  "From a call to its answer, which several commands may share.");
         for (i = 0; i < p->d->nodes.n; ++i)
                 if (page_has(p, i) && p->d->nodes.all[i].redis)
                         page_buckets(p, "node_round_trip_seconds", page_label(p, i, label, sizeof(label)),
