@@ -46,7 +46,7 @@ struct redis_options {
 #define REDIS_OUTPUT_MAX      (8 << 20)                /* bytes that wait to be written to one node */
 #define REDIS_REPLY_BYTES_MAX (64 << 10)               /* of one reply */
 #define REDIS_REPLY_NODES_MAX (KEYS_PER_ROUND_MAX + 8) /* values in one reply */
-#define REDIS_BATCH_MAX       32                       /* what a daemon's nodes have for batch_max, and the most */
+#define REDIS_BATCH_MAX       64                       /* what a daemon's nodes have for batch_max, and the most */
 #define REDIS_HEARTBEAT_MS    500                      /* what a daemon's nodes have for heartbeat_ms */
 
 /*

@@ -6,7 +6,7 @@
  * order, each for itself, as if each had been a call. Private to net/redis.
  *
  * Only an acquire or a release of one key goes into a batch; any other command closes it. One command alone is called
- * by its own script. A batch keeps the node from anything else for as long as it takes: REDIS_BATCH_MAX of them, 0.1
+ * by its own script. A batch keeps the node from anything else for as long as it takes: REDIS_BATCH_MAX of them, 0.2
  * ms.
  */
 #include "redlockd/net/redis.h"
