@@ -270,7 +270,7 @@ static void redis_on_value(struct redis *r, const struct redis_value *value)
         const struct redis_link *link = r->link;
         const struct redis_owed *owed = redis_owed_first(&r->owed);
 
-        if (!owed) {
+        if (r->owed.n == r->batch.n) { /* what is in the batch was not asked yet */
                 redis_give_up(r, "a reply that nobody waits for");
                 return;
         }

@@ -471,13 +471,18 @@ START_TEST(what_a_lost_connection_owes_is_lost_whether_it_was_written_or_not)
 }
 END_TEST
 
-static void send_once(struct scene *s, const char *line)
+static void send_two(struct scene *s, const char *line)
 {
         if (strncmp(line, "granted 1 ", 10) == 0) {
                 ck_assert_int_eq(send_one(s, COMMAND_RELEASE, 11, "x", 0, false), 0);
                 ck_assert_int_eq(send_one(s, COMMAND_RELEASE, 12, "y", 0, false), 0);
-                redis_flush(s->redis);
         }
+}
+
+static void send_two_and_flush(struct scene *s, const char *line)
+{
+        send_two(s, line);
+        redis_flush(s->redis);
 }
 
 START_TEST(callbacks_may_send_and_flush_between_two_answers)
@@ -485,7 +490,7 @@ START_TEST(callbacks_may_send_and_flush_between_two_answers)
         struct scene s;
 
         batch_up(&s);
-        s.react = send_once;
+        s.react = send_two_and_flush;
         for (unsigned i = 1; i <= 3; ++i)
                 send_one(&s, COMMAND_RELEASE, i, "a", 0, false);
         until_asked(&s, 1);
@@ -497,6 +502,23 @@ START_TEST(callbacks_may_send_and_flush_between_two_answers)
         reply(&s, "0 6000\n1 0\n1 1");
         scene_expect(&s, "granted 11 0 6");
         scene_expect(&s, "granted 12 1 6");
+        scene_end(&s);
+}
+END_TEST
+
+START_TEST(what_was_not_written_yet_is_not_answered)
+{
+        struct scene s;
+
+        batch_up(&s);
+        s.react = send_two;
+        send_one(&s, COMMAND_RELEASE, 1, "a", 0, false);
+        until_asked(&s, 1);
+        fake_redis_reply(&s.fake, "$10\r\n1 0 5000 1\r\n$10\r\n1 0 5000 1\r\n");
+        scene_expect(&s, "granted 1 1 5");
+        scene_expect(&s, "down a reply that nobody waits for");
+        expect_lost(&s, 11, 2);
+        scene_expect(&s, "up");
         scene_end(&s);
 }
 END_TEST
@@ -598,5 +620,6 @@ UNIT_MAIN("redis_batch", what_one_turn_brings_is_one_call_in_its_order, who_list
           what_no_script_can_have_answered_ends_the_connection, a_node_without_its_certificate_is_looked_at_once,
           that_look_is_written_behind_what_was_sent_in_a_callback,
           what_a_lost_connection_owes_is_lost_whether_it_was_written_or_not,
-          callbacks_may_send_and_flush_between_two_answers, callbacks_may_close_between_two_answers,
-          without_memory_a_command_is_not_taken, without_memory_for_the_call_the_connection_is_given_up)
+          callbacks_may_send_and_flush_between_two_answers, what_was_not_written_yet_is_not_answered,
+          callbacks_may_close_between_two_answers, without_memory_a_command_is_not_taken,
+          without_memory_for_the_call_the_connection_is_given_up)
