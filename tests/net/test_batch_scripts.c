@@ -283,6 +283,27 @@ START_TEST(a_key_that_may_not_be_used_costs_the_others_nothing)
 }
 END_TEST
 
+START_TEST(what_the_node_does_not_let_us_ask_is_the_error_of_who_asked)
+{
+        struct stage t;
+
+        stage_init(&t);
+        real_redis_do(&t.server, "ACL SETUSER default -pttl -pubsub -publish");
+        stage_add(&t, COMMAND_TAKE, "a", SCENE_VALUE, 9000);
+        stage_add(&t, COMMAND_TAKE, "a", SCENE_VALUE_B, 9000);
+        stage_add(&t, COMMAND_TAKE, "b", SCENE_VALUE, 9000);
+        stage_add(&t, COMMAND_RELEASE, "a", SCENE_VALUE, 0);
+        stage_do(&t);
+        ck_assert_int_eq(answers[0].verdict, ANSWER_GRANTED);
+        ck_assert_int_eq(answers[1].verdict, ANSWER_ERROR);
+        ck_assert_int_eq(strncmp(errors[1], "ERR The user executing the script", 33), 0);
+        ck_assert_int_eq(answers[2].verdict, ANSWER_GRANTED);
+        ck_assert_int_eq(answers[3].verdict, ANSWER_GRANTED);
+        ck_assert_uint_eq(answers[3].number, 1);
+        stage_end(&t);
+}
+END_TEST
+
 START_TEST(a_batch_script_that_the_server_forgot_comes_back)
 {
         struct stage t;
@@ -369,5 +390,6 @@ END_TEST
 UNIT_MAIN("batch_scripts", a_batch_is_answered_as_its_commands_one_after_the_other,
           a_key_of_another_type_is_an_error_of_its_own, a_key_without_a_ttl_gives_no_time,
           who_listens_is_told_of_each_release_and_the_host_whether_others_do, a_node_that_may_not_write_says_so_of_each,
-          a_key_that_may_not_be_used_costs_the_others_nothing, a_batch_script_that_the_server_forgot_comes_back,
+          a_key_that_may_not_be_used_costs_the_others_nothing,
+          what_the_node_does_not_let_us_ask_is_the_error_of_who_asked, a_batch_script_that_the_server_forgot_comes_back,
           a_fence_is_kept_for_a_day_and_its_expiry_set_once_a_minute)
