@@ -27,7 +27,8 @@
  * Nobody is asked for that: so if clocks have stepped, and another host has the key before this one has seen it, what
  * is handed on here in that moment (a heartbeat) is higher than all of this host's, and not than the other's.
  *
- * A key that is acquired anew from the nodes more than once a millisecond for a long time gets ahead of the clock.
+ * A key that is acquired anew from the nodes more than once a millisecond for a long time gets ahead of the clock. What
+ * is not used is forgotten only when the node's clock has long passed its number.
  */
 #include "redlockd/core/fence.h"
 

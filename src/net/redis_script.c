@@ -19,8 +19,7 @@
  *
  * BATCH is TAKE and RELEASE of one key, many times: an error is that of its own key's line.
  *
- * PEEK writes nothing, and is rare: it is not loaded beforehand. It tells what INFO says of the node's fitness, where
- * the node lets us ask.
+ * PEEK writes nothing. It tells what INFO says of the node's fitness, where the node lets us ask.
  *
  * The node's time is read before anything is written: node_ms is never later than the moment of the writing.
  *
@@ -54,8 +53,11 @@ _Static_assert(FENCE_STORED_MAX == (UINT64_C(1) << 53) - (UINT64_C(1) << 40), ".
 #define SCRIPT_TIME "t[1] .. ' ' .. t[2]"
 
 /*
- * Of a key that was just taken: its fence, in decimal, from the proposal `text`, to be stored under `name`. Its
- * expiry is set with the first fence of each minute of the node's clock: to leave it alone costs half as much.
+ * Of a key that was just taken: its fence, in decimal, from the proposal `text`, to be stored under `name`.
+ *
+ * It is kept for a day from now, and from when the node's clock comes to it. To leave an expiry alone costs half as
+ * much as to set it: a fence of this minute of the clock that follows one of this minute has that one's, which is a
+ * minute less at most.
  */
 #define SCRIPT_FENCE                                                                                                   \
         "    local stored, proposal = tonumber(redis.pcall('GET', name)), text + 0\n"                                  \
@@ -68,7 +70,10 @@ _Static_assert(FENCE_STORED_MAX == (UINT64_C(1) << 53) - (UINT64_C(1) << 40), ".
         "    if kept and fence < next_minute then\n"                                                                   \
         "      r = call('SET', name, text, 'KEEPTTL')\n"                                                               \
         "    else\n"                                                                                                   \
-        "      r = call('SET', name, text, 'PX', '" FENCE_KEPT_TEXT "')\n"                                             \
+        "      local kept_ms = '" FENCE_KEPT_TEXT "'\n"                                                                \
+        "      if fence >= next_minute then kept_ms = string.format('%.0f', fence / " FENCE_STEP_TEXT                  \
+        " - now + kept_ms) end\n"                                                                                      \
+        "      r = call('SET', name, text, 'PX', kept_ms)\n"                                                           \
         "    end\n"
 
 #define SCRIPT_FENCE_BOUNDS                                                                                            \
@@ -109,12 +114,15 @@ _Static_assert(FENCE_STORED_MAX == (UINT64_C(1) << 53) - (UINT64_C(1) << 40), ".
         "local function raise(key, ttl, fence)\n"                                                                      \
         "  local left = redis.call('PTTL', key)\n"                                                                     \
         "  if left >= 0 and left < ttl + 0 then redis.call('PEXPIRE', key, ttl) end\n"                                 \
-        "  local name = '" REDIS_FENCE_PREFIX "' .. key\n"                                                             \
-        "  local stored = tonumber(redis.pcall('GET', name))\n"                                                        \
-        "  if stored and stored >= fence + 0 and stored < " FENCE_STORED_MAX_TEXT " then\n"                            \
-        "    redis.call('PEXPIRE', name, '" FENCE_KEPT_TEXT "')\n"                                                     \
+        "  local name, kept_ms = '" REDIS_FENCE_PREFIX "' .. key, '" FENCE_KEPT_TEXT "'\n"                             \
+        "  local stored, wanted = tonumber(redis.pcall('GET', name)), fence + 0\n"                                     \
+        "  local stands = stored and stored >= wanted and stored < " FENCE_STORED_MAX_TEXT "\n"                        \
+        "  local ahead_ms = (stands and stored or wanted) / " FENCE_STEP_TEXT " - t[1] * 1000\n"                       \
+        "  if ahead_ms > 0 then kept_ms = string.format('%.0f', ahead_ms + kept_ms) end\n"                             \
+        "  if stands then\n"                                                                                           \
+        "    redis.call('PEXPIRE', name, kept_ms)\n"                                                                   \
         "  else\n"                                                                                                     \
-        "    redis.call('SET', name, fence, 'PX', '" FENCE_KEPT_TEXT "')\n"                                            \
+        "    redis.call('SET', name, fence, 'PX', kept_ms)\n"                                                          \
         "  end\n"                                                                                                      \
         "end\n"
 

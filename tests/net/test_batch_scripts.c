@@ -387,9 +387,46 @@ START_TEST(a_fence_is_kept_for_a_day_and_its_expiry_set_once_a_minute)
 }
 END_TEST
 
+/* A node that forgot it earlier would give a lower one. */
+START_TEST(a_fence_that_is_ahead_of_the_clock_is_kept_for_a_day_from_when_it_is_reached)
+{
+        static const enum command_kind kinds[] = { COMMAND_TAKE, COMMAND_TAKE, COMMAND_RENEW, COMMAND_PLANT };
+        struct stage t;
+
+        stage_init(&t);
+        for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); ++i) {
+                char words[96];
+                uint64_t fence;
+                long left_ms;
+
+                real_redis_do(&t.server, "FLUSHALL");
+                stage_add(&t, COMMAND_TAKE, "a", SCENE_VALUE, 9000);
+                stage_do(&t);
+                /* two days ahead: on the node itself, or told by another */
+                fence = (answers[0].node_ms + UINT64_C(2) * DAY_MS) * FENCE_STEP;
+                if (kinds[i] == COMMAND_TAKE) {
+                        real_redis_do(&t.server, "DEL a");
+                        snprintf(words, sizeof(words), "SET redlockd:fence:a %" PRIu64, fence);
+                        real_redis_do(&t.server, words);
+                }
+                stage_add(&t, kinds[i], "a", SCENE_VALUE, 9000);
+                t.items[0].fence = fence;
+                if (i == 0)
+                        stage_add(&t, COMMAND_TAKE, "b", SCENE_VALUE, 9000); /* in a batch */
+                stage_do(&t);
+                ck_assert_int_eq(answers[0].verdict, ANSWER_GRANTED);
+                left_ms = fence_left_ms(&t, "a");
+                ck_assert_int_gt(left_ms, 3L * DAY_MS - MINUTE_MS);
+                ck_assert_int_le(left_ms, 3L * DAY_MS + 1000);
+        }
+        stage_end(&t);
+}
+END_TEST
+
 UNIT_MAIN("batch_scripts", a_batch_is_answered_as_its_commands_one_after_the_other,
           a_key_of_another_type_is_an_error_of_its_own, a_key_without_a_ttl_gives_no_time,
           who_listens_is_told_of_each_release_and_the_host_whether_others_do, a_node_that_may_not_write_says_so_of_each,
           a_key_that_may_not_be_used_costs_the_others_nothing,
           what_the_node_does_not_let_us_ask_is_the_error_of_who_asked, a_batch_script_that_the_server_forgot_comes_back,
-          a_fence_is_kept_for_a_day_and_its_expiry_set_once_a_minute)
+          a_fence_is_kept_for_a_day_and_its_expiry_set_once_a_minute,
+          a_fence_that_is_ahead_of_the_clock_is_kept_for_a_day_from_when_it_is_reached)
