@@ -50,6 +50,8 @@
 #define FIELD_MAX   64
 #define REPLID_LEN  8 /* of 40 digits: enough to tell two of them apart */
 
+#define VERSION_LEAST 6 /* SET ... KEEPTTL */
+
 /* What has to be seen for a restart to forget nothing. */
 enum look_config {
         CONFIG_ALWAYS = 1 << 0,        /* appendfsync always */
@@ -235,6 +237,7 @@ static bool look_field_is(struct text info, const char *name, const char *value)
 static void look_find_fault(struct redis_look *look, struct text info)
 {
         char mode[FIELD_MAX], role[FIELD_MAX], policy[FIELD_MAX];
+        const int major = atoi(look->version);
         char *why = look->unfit;
 
         look_field(info, "redis_mode", mode, sizeof(mode));
@@ -249,6 +252,10 @@ static void look_find_fault(struct redis_look *look, struct text info)
         else if (!look->run_id[0] || !role[0] || !policy[0])
                 snprintf(why, NODE_REASON_MAX,
                          "INFO says no run_id, role or maxmemory_policy: name the Redis server itself, not a proxy");
+        else if (major > 0 && major < VERSION_LEAST)
+                snprintf(why, NODE_REASON_MAX,
+                         "Redis %s does not know all that is asked of it: %d.0 or later, or Valkey", look->version,
+                         VERSION_LEAST);
         else if (strcmp(role, "master") != 0)
                 snprintf(why, NODE_REASON_MAX,
                          "a replica: name an independent master, or make it one (REPLICAOF NO ONE)");

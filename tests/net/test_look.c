@@ -173,6 +173,8 @@ START_TEST(who_can_never_vote_is_told_what_to_do)
                 { "redis_mode:standalone", "redis_mode:sentinel", "unfit a Sentinel: name a Redis server itself" },
                 { "maxmemory_policy:noeviction", "maxmemory_policy:volatile-lru",
                   "unfit maxmemory-policy is volatile-lru: it may drop locks; set it to noeviction" },
+                { "redis_version:7.0.15", "redis_version:5.0.14",
+                  "unfit Redis 5.0.14 does not know all that is asked of it: 6.0 or later, or Valkey" },
                 { "run_id:" FAKE_RUN_ID "\r\n", "",
                   "unfit INFO says no run_id, role or maxmemory_policy: name the Redis server itself, not a proxy" },
                 { "role:master\r\n", "",
