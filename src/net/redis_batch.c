@@ -44,7 +44,10 @@ bool redis_batch_takes(const struct command *command)
 
 bool redis_batch_has_room(const struct redis_batch *b, const struct command *command)
 {
-        return b->n < b->max && (b->n == 0 || b->fence_slack_ms == command->fence_slack_ms);
+        if (b->n == 0)
+                return true;
+        return b->n < b->max && b->fence_slack_ms == command->fence_slack_ms &&
+               buffer_len(&b->keys) + command->items[0].key.len <= REDIS_BATCH_KEYS_MAX;
 }
 
 int redis_batch_add(struct redis_batch *b, const struct command *command)

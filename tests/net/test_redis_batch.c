@@ -4,6 +4,7 @@
  */
 #include "net/scene.h"
 #include "redlockd/base/mem.h"
+#include "redlockd/net/redis_batch.h"
 #include "unit/unit.h"
 
 #include <errno.h>
@@ -182,6 +183,29 @@ START_TEST(a_batch_is_bounded)
         ck_assert_uint_eq(s.fake.reads_n, 2); /* the introduction was the first */
         scene_close_node(&s);
         expect_lost(&s, 0, REDIS_BATCH_MAX + 1);
+        scene_end(&s);
+}
+END_TEST
+
+START_TEST(long_keys_share_a_call_as_far_as_short_ones_do)
+{
+        static char key[REDIS_BATCH_KEYS_MAX + 2];
+        struct scene s;
+
+        batch_up(&s);
+        memset(key, 'k', REDIS_BATCH_KEYS_MAX - 1);
+        send_one(&s, COMMAND_RELEASE, 1, key, 0, false);
+        send_one(&s, COMMAND_RELEASE, 2, "a", 0, false); /* the last that has room */
+        send_one(&s, COMMAND_RELEASE, 3, "b", 0, false);
+        key[REDIS_BATCH_KEYS_MAX - 1] = key[REDIS_BATCH_KEYS_MAX] = 'k';
+        send_one(&s, COMMAND_RELEASE, 4, key, 0, false); /* one alone may be longer */
+        send_one(&s, COMMAND_RELEASE, 5, "c", 0, false);
+        until_asked(&s, 4);
+        ck_assert_int_eq(strncmp(asked(&s, 0), BATCH "2 kkk", 54), 0);
+        for (unsigned i = 1; i < 4; ++i)
+                ck_assert_int_eq(strncmp(asked(&s, i), "EVALSHA " FAKE_SHA_RELEASE " 1 ", 51), 0);
+        scene_close_node(&s);
+        expect_lost(&s, 1, 5);
         scene_end(&s);
 }
 END_TEST
@@ -613,8 +637,8 @@ END_TEST
 
 UNIT_MAIN("redis_batch", what_one_turn_brings_is_one_call_in_its_order, who_listened_is_told_of_its_own_release,
           one_command_alone_has_its_own_script, the_prefix_is_put_before_every_key, a_batch_is_bounded,
-          what_is_no_part_of_a_batch_closes_it, a_look_is_written_behind_what_was_sent_before,
-          an_error_of_one_is_its_own, an_error_of_the_call_is_everybodys,
+          long_keys_share_a_call_as_far_as_short_ones_do, what_is_no_part_of_a_batch_closes_it,
+          a_look_is_written_behind_what_was_sent_before, an_error_of_one_is_its_own, an_error_of_the_call_is_everybodys,
           where_a_key_may_not_be_used_each_is_called_alone_from_then_on,
           a_script_that_the_node_forgot_is_sent_along_until_it_was_answered,
           what_no_script_can_have_answered_ends_the_connection, a_node_without_its_certificate_is_looked_at_once,

@@ -6,16 +6,19 @@
  * order, each for itself, as if each had been a call. Private to net/redis.
  *
  * Only an acquire or a release of one key goes into a batch; any other command closes it. One command alone is called
- * by its own script. A batch keeps the node from anything else for as long as it takes: REDIS_BATCH_MAX of them, 0.2
- * ms.
+ * by its own script. A batch keeps the node from anything else for as long as it takes: REDIS_BATCH_MAX of them 0.2 ms,
+ * with REDIS_BATCH_KEYS_MAX bytes of keys 0.3 ms, and what it takes to tell all who listen.
  */
 #include "redlockd/net/redis.h"
 #include "redlockd/net/redis_owed.h"
 #include "redlockd/net/redis_script.h"
 
+/* Bytes of all keys, where it is more than one: each is copied several times by Redis. */
+#define REDIS_BATCH_KEYS_MAX (32 << 10)
+
 struct redis_batch {
         unsigned n;
-        unsigned max;            /* 2..REDIS_BATCH_MAX */
+        unsigned max;            /* as of the options */
         uint32_t fence_slack_ms; /* of all its acquires */
         enum command_kind kinds[REDIS_BATCH_MAX];
         struct command_item
