@@ -297,7 +297,8 @@ enum answer_verdict {
         ANSWER_HELD,        /* TAKE: nothing was done; `taken` says which items stood in the way. RENEW, PLANT: done for
                                the items not in `taken`; the values of those are not there */
         ANSWER_ERROR,       /* the node refused; a part may have been done */
-        ANSWER_AGAIN,       /* not carried out: the node did not know the script, and will when it is asked once more */
+        ANSWER_AGAIN,       /* not carried out: the node did not know the script, or refused what shared a call with it;
+                               asked once more, it will be */
         ANSWER_UNSENT,      /* not carried out, and never will be: it was not even sent */
         ANSWER_UNCERTIFIED, /* TAKE, RENEW: nothing was done, since the node's certificate does not stand */
         ANSWER_LOST,        /* not known: the connection broke with it */

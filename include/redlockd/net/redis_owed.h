@@ -17,7 +17,7 @@ enum redis_owed_kind {
         REDIS_OWED_SELECT,
         REDIS_OWED_SETNAME,
         REDIS_OWED_ID,   /* of the connection, as the server counts them */
-        REDIS_OWED_LOAD, /* of the script of a command */
+        REDIS_OWED_LOAD, /* of a script */
         REDIS_OWED_KILL, /* of a connection that was given up */
         /* of looks */
         REDIS_OWED_PING,
@@ -37,8 +37,8 @@ struct redis_owed {
         enum redis_owed_kind kind;
         enum command_kind command; /* COMMAND */
         unsigned script;           /* LOAD: see redis_script.h */
-        unsigned batch_n; /* COMMAND: it and those after it, so many together, have one answer. 0: it is another's */
-        bool by_text;     /* COMMAND: its call carried the script */
+        unsigned batch_n;          /* COMMAND: above 1: it and those after it, so many together, have one answer */
+        bool by_text;              /* COMMAND: the call that it is the first of carried the script */
         unsigned items_n;
         unsigned acquire_n;
         uint64_t round;

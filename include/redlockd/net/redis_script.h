@@ -28,9 +28,10 @@
  *
  * And one for several takes and releases of one key each, see redis_batch.h:
  *
- *      BATCH    KEYS the keys, ARGV certificate, fence_slack_ms, LETTERS: one for each key, t to take it, 0 to release
- * it, 1 to do so where this host listens for it; and for each key its value, to take it also ttl_ms and fence "s us"
- * and a line for each key: as TAKE and RELEASE answer, without the time; or "-" and an error
+ *      BATCH    KEYS the keys, ARGV certificate, fence_slack_ms, LETTERS, for each key value, to take it ttl_ms, fence
+ *               "s us", and a line for each key: as TAKE and RELEASE answer, without the time; or "-" and an error
+ *
+ * LETTERS are one for each key: t to take it, 0 to release it, 1 to release it where this host listens for that.
  */
 #include "redlockd/base/buffer.h"
 #include "redlockd/core/types.h"
