@@ -271,12 +271,16 @@ bool redis_script_name(const struct redis_script *known, unsigned script, struct
 
 void redis_script_words(char ret_words[NODE_REASON_MAX], struct text error)
 {
-        char *where;
+        static const char mark[] = " script: ";
+        char *at, *hash, *end;
 
         redis_hello_words(ret_words, NODE_REASON_MAX, error);
-        where = strstr(ret_words, " script: ");
-        if (where)
-                *where = '\0';
+        for (at = strstr(ret_words, mark); at; at = strstr(hash, mark)) {
+                hash = at + strlen(mark); /* or words: "ACL failure in script: ..." */
+                end = hash + strspn(hash, "_0123456789abcdef");
+                if (*end == ',' || *end == '\0')
+                        *at = '\0';
+        }
 }
 
 int redis_script_keys(const struct command_item *items, unsigned items_n, const char *key_prefix, struct text *ret_keys,

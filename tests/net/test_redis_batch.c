@@ -277,13 +277,16 @@ START_TEST(an_error_of_one_is_its_own)
         send_one(&s, COMMAND_TAKE, 2, "b", 0, false);
         send_one(&s, COMMAND_RELEASE, 3, "c", 0, false);
         send_one(&s, COMMAND_RELEASE, 4, "d", 0, false);
+        send_one(&s, COMMAND_RELEASE, 5, "e", 0, false);
         until_asked(&s, 1);
         reply(&s,
-              "0 5000\n1 1024\n-WRONGTYPE Operation against a key script: f_1, on @user_script:1.\n-ERR a secret\n1 1");
+              "0 5000\n1 1024\n-WRONGTYPE Operation against a key script: f_1, on @user_script:1.\n-ERR a secret\n1 1\n"
+              "-ERR ACL failure in script: User a may not script: 0a1, on @user_script:1.");
         scene_expect(&s, "granted 1 0 5");
         scene_expect(&s, "error 2 WRONGTYPE Operation against a key");
         scene_expect(&s, "error 3 refused");
         scene_expect(&s, "granted 4 1 5");
+        scene_expect(&s, "error 5 ERR ACL failure in script: User a may not");
         s.address.password = NULL;
         scene_end(&s);
 }
