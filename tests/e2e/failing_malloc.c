@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void *__libc_malloc(size_t size);
@@ -52,6 +54,14 @@ void *calloc(size_t n, size_t size)
 void *realloc(void *block, size_t size)
 {
         return failing_refuse() ? NULL : __libc_realloc(block, size);
+}
+
+/* What the program itself asks the system for, as base/slab does; malloc() does not come by here. */
+void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset)
+{
+        if (flags & MAP_ANONYMOUS && failing_refuse())
+                return MAP_FAILED;
+        return (void *)syscall(SYS_mmap, address, size, protection, flags, fd, offset);
 }
 
 __attribute__((constructor)) static void failing_begin(void)
