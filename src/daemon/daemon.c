@@ -68,6 +68,7 @@ static void daemon_close(struct daemon *d)
         d->listener = listener_close(d->listener);
         d->scrape = scrape_close(d->scrape);
         service_close(d);
+        busy_poll_close(&d->busy_poll);
         uv_close((uv_handle_t *)&d->flush, NULL);
         uv_close((uv_handle_t *)&d->patience, NULL);
 }
@@ -75,9 +76,11 @@ static void daemon_close(struct daemon *d)
 static void daemon_flush_cb(uv_prepare_t *prepare)
 {
         struct daemon *d = prepare->data;
+        bool worked;
 
         pump_flush(d);
-        metrics_on_turn(d);
+        worked = metrics_on_turn(d);
+        busy_poll_on_turn(&d->busy_poll, worked, clock_now_ns());
         if (d->state == DAEMON_CLOSING && d->peers.n == 0 && !d->closed)
                 daemon_close(d);
 }
@@ -398,6 +401,7 @@ static int daemon_init(struct daemon *d)
         if (r < 0)
                 goto fail_users;
         metrics_init(&d->metrics);
+        busy_poll_init(&d->busy_poll, &d->loop);
         uv_prepare_init(&d->loop, &d->flush);
         uv_timer_init(&d->loop, &d->patience);
         uv_timer_init(&d->loop, &d->nodes.settle);

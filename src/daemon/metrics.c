@@ -250,12 +250,13 @@ void metrics_on_work(struct daemon *d, uint64_t now_ns)
                 d->metrics.turn_begun_ns = now_ns;
 }
 
-void metrics_on_turn(struct daemon *d)
+bool metrics_on_turn(struct daemon *d)
 {
         struct metrics *m = &d->metrics;
 
         if (m->turn_begun_ns == 0)
-                return;
+                return false;
         histogram_observe_ns(&m->turn, clock_now_ns() - m->turn_begun_ns);
         m->turn_begun_ns = 0;
+        return true;
 }

@@ -1,6 +1,7 @@
 """The broker as a service: what the manager is told, and the sockets that it hands over."""
 
 import os
+import pathlib
 import signal
 import socket
 import stat
@@ -211,3 +212,12 @@ def test_sockets_meant_for_another_process_are_not_taken(world, handing):
     service.argv = lambda: ["env", "LISTEN_PID=1", *Service.argv(service)[:-1], service.path]
     service.start()
     assert service.client().call("ping") == {}
+
+
+def test_it_sleeps_when_nothing_comes_any_more(daemon, nodes3):
+    client = daemon.client()
+    for _ in range(100):
+        client.add("k")
+        client.call("free")
+    state = pathlib.Path(f"/proc/{daemon.process.pid}/stat")
+    eventually(lambda: state.read_text().rsplit(")", 1)[1].split()[0] == "S")

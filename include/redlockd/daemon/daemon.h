@@ -9,6 +9,7 @@
 #include "redlockd/daemon/metrics.h"
 #include "redlockd/daemon/nodes.h"
 #include "redlockd/daemon/service.h"
+#include "redlockd/net/busy_poll.h"
 #include "redlockd/net/clock.h"
 #include "redlockd/net/entropy.h"
 #include "redlockd/net/log.h"
@@ -40,7 +41,8 @@ struct daemon_options {
 
 struct daemon {
         uv_loop_t loop;
-        uv_prepare_t flush;  /* writes what a turn has produced, before the loop waits */
+        uv_prepare_t flush; /* writes what a turn has produced, before the loop waits */
+        struct busy_poll busy_poll;
         uv_poll_t high;      /* while it starts: a high descriptor */
         uv_timer_t patience; /* DRAINING: stop.grace */
         enum daemon_state state;

@@ -32,8 +32,8 @@ void metrics_on_reply(struct daemon *d, const struct reply *reply, uint64_t post
 /* Something is to be done in this turn of the loop. */
 void metrics_on_work(struct daemon *d, uint64_t now_ns);
 
-/* At the end of each turn of the loop, before it waits. */
-void metrics_on_turn(struct daemon *d);
+/* At the end of each turn of the loop, before it waits: whether it had work. */
+bool metrics_on_turn(struct daemon *d);
 
 /* Appends all of it. Returns 0, -ENOMEM or -ENOBUFS. */
 int metrics_print(struct daemon *d, struct buffer *out);
