@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <time.h>
 #include <unistd.h>
 
 unsigned scene_timeout_ms = SCENE_TIMEOUT_MS;
@@ -282,4 +283,24 @@ void scene_hole(const char *ip, int port, int ret_fds[SCENE_HOLE_N])
         for (i = 1; i < SCENE_HOLE_N; ++i)
                 ck_assert(connect(ret_fds[i], (struct sockaddr *)&address, sizeof(address)) == 0 ||
                           errno == EINPROGRESS);
+}
+
+uint32_t scene_dice(uint64_t *state, uint32_t sides)
+{
+        *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        return (uint32_t)(*state >> 33) % sides;
+}
+
+uint64_t scene_random_fence(uint64_t *seed)
+{
+        uint64_t ms = (uint64_t)time(NULL) * 1000;
+
+        switch (scene_dice(seed, 4)) {
+        case 0:
+                return scene_dice(seed, 1000000);
+        case 1:
+                return FENCE_MAX - 1 - scene_dice(seed, 1000000);
+        default:
+                return (ms + scene_dice(seed, 40000) - 20000) * FENCE_STEP + scene_dice(seed, FENCE_STEP);
+        }
 }

@@ -108,3 +108,9 @@ void scene_end(struct scene *s);
 void scene_hole(const char *ip, int port, int ret_fds[SCENE_HOLE_N]);
 
 void scene_on_closed(void *userdata, unsigned node);
+
+/* A number below `sides`, the next one of those that begin with this state. */
+uint32_t scene_dice(uint64_t *state, uint32_t sides);
+
+/* A fence that some host may propose: its clock is right, or some seconds off, or has lost its mind. */
+uint64_t scene_random_fence(uint64_t *seed);

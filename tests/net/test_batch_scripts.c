@@ -89,35 +89,14 @@ static void stage_do(struct stage *t)
         t->n = 0;
 }
 
-static uint32_t dice(uint64_t *state, uint32_t sides)
-{
-        *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        return (uint32_t)(*state >> 33) % sides;
-}
-
-/* The clock of a host that is right, or some seconds off, or has lost its mind. */
-static uint64_t random_fence(uint64_t *seed)
-{
-        uint64_t ms = (uint64_t)time(NULL) * 1000;
-
-        switch (dice(seed, 4)) {
-        case 0:
-                return dice(seed, 1000000);
-        case 1:
-                return FENCE_MAX - 1 - dice(seed, 1000000);
-        default:
-                return (ms + dice(seed, 40000) - 20000) * FENCE_STEP + dice(seed, FENCE_STEP);
-        }
-}
-
 static void stage_add_random(struct stage *t, uint64_t *seed)
 {
         static const char *const values[] = { SCENE_VALUE, SCENE_VALUE_B };
         static const char *const keys[KEYS_N] = { "a", "b", "c", "d", "e", "f" };
 
-        stage_add(t, dice(seed, 2) ? COMMAND_TAKE : COMMAND_RELEASE, keys[dice(seed, KEYS_N)], values[dice(seed, 2)],
-                  100000 * (1 + dice(seed, 4)));
-        t->items[t->n - 1].fence = random_fence(seed);
+        stage_add(t, scene_dice(seed, 2) ? COMMAND_TAKE : COMMAND_RELEASE, keys[scene_dice(seed, KEYS_N)],
+                  values[scene_dice(seed, 2)], 100000 * (1 + scene_dice(seed, 4)));
+        t->items[t->n - 1].fence = scene_random_fence(seed);
 }
 
 START_TEST(a_batch_is_answered_as_its_commands_one_after_the_other)
@@ -133,7 +112,7 @@ START_TEST(a_batch_is_answered_as_its_commands_one_after_the_other)
         stage_init(&t);
         ck_assert_int_eq(memory_new(&memory), 0);
         for (unsigned batch = 0; batch < batches_n; ++batch) {
-                unsigned n = 2 + dice(&seed, REDIS_BATCH_MAX - 1);
+                unsigned n = 2 + scene_dice(&seed, REDIS_BATCH_MAX - 1);
 
                 if (batch % 8 == 0) {
                         real_redis_do(&t.server, "FLUSHALL");

@@ -20,6 +20,19 @@ static void batch_up(struct scene *s)
         scene_up(s);
 }
 
+/* With "locks:" before each key: those of a call need a block of memory then. */
+static void batch_up_with_prefix(struct scene *s)
+{
+        scene_batch_max = REDIS_BATCH_MAX;
+        scene_init(s);
+        s->options.key_prefix = "locks:";
+        fake_redis_bind_tcp(&s->fake, &s->loop, "127.0.0.1");
+        fake_redis_listen(&s->fake);
+        scene_node_tcp(s, NULL, s->fake.port);
+        scene_start(s);
+        scene_expect(s, "up");
+}
+
 static void until_asked(struct scene *s, unsigned n)
 {
         scene_until(s, fake_redis_count(&s->fake, "EVAL") >= n);
@@ -147,14 +160,7 @@ START_TEST(the_prefix_is_put_before_every_key)
 {
         struct scene s;
 
-        scene_init(&s);
-        s.options.key_prefix = "locks:";
-        s.options.batch_max = REDIS_BATCH_MAX;
-        fake_redis_bind_tcp(&s.fake, &s.loop, "127.0.0.1");
-        fake_redis_listen(&s.fake);
-        scene_node_tcp(&s, NULL, s.fake.port);
-        scene_start(&s);
-        scene_expect(&s, "up");
+        batch_up_with_prefix(&s);
         send_one(&s, COMMAND_RELEASE, 1, "a", 0, false);
         send_one(&s, COMMAND_RELEASE, 2, "b", 0, false);
         until_asked(&s, 1);
@@ -579,14 +585,7 @@ START_TEST(without_memory_a_command_is_not_taken)
         unsigned refused = 0, n = 0;
         struct scene s;
 
-        scene_init(&s);
-        s.options.key_prefix = "locks:";
-        s.options.batch_max = REDIS_BATCH_MAX;
-        fake_redis_bind_tcp(&s.fake, &s.loop, "127.0.0.1");
-        fake_redis_listen(&s.fake);
-        scene_node_tcp(&s, NULL, s.fake.port);
-        scene_start(&s);
-        scene_expect(&s, "up");
+        batch_up_with_prefix(&s);
         s.flushing = false;
         for (unsigned i = 0; i < 2 * REDIS_BATCH_MAX; ++i) {
                 for (unsigned k = 1;; ++k) {
@@ -616,14 +615,7 @@ START_TEST(without_memory_for_the_call_the_connection_is_given_up)
 {
         struct scene s;
 
-        scene_init(&s);
-        s.options.key_prefix = "locks:"; /* needs a block for its keys */
-        s.options.batch_max = REDIS_BATCH_MAX;
-        fake_redis_bind_tcp(&s.fake, &s.loop, "127.0.0.1");
-        fake_redis_listen(&s.fake);
-        scene_node_tcp(&s, NULL, s.fake.port);
-        scene_start(&s);
-        scene_expect(&s, "up");
+        batch_up_with_prefix(&s);
         s.flushing = false;
         send_one(&s, COMMAND_RELEASE, 1, "a", 0, false);
         send_one(&s, COMMAND_RELEASE, 2, "b", 0, false);

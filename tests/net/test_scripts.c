@@ -79,27 +79,6 @@ static bool stage_has(struct stage *t, const char *key, const char *value)
         return strcmp(real_redis_do(&t->server, words), value[0] ? reply : "$-1\r\n") == 0;
 }
 
-static uint32_t dice(uint64_t *state, uint32_t sides)
-{
-        *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        return (uint32_t)(*state >> 33) % sides;
-}
-
-/* The clock of a host that is right, or some seconds off, or has lost its mind. */
-static uint64_t random_fence(uint64_t *seed)
-{
-        uint64_t ms = (uint64_t)time(NULL) * 1000;
-
-        switch (dice(seed, 4)) {
-        case 0:
-                return dice(seed, 1000000);
-        case 1:
-                return FENCE_MAX - 1 - dice(seed, 1000000);
-        default:
-                return (ms + dice(seed, 40000) - 20000) * FENCE_STEP + dice(seed, FENCE_STEP);
-        }
-}
-
 static struct command random_command(uint64_t *seed, struct command_item items[KEYS_N])
 {
         static const char *const values[] = { SCENE_VALUE, SCENE_VALUE_B };
@@ -107,20 +86,20 @@ static struct command random_command(uint64_t *seed, struct command_item items[K
         static const enum command_kind kinds[] = { COMMAND_TAKE,    COMMAND_TAKE,    COMMAND_TAKE,
                                                    COMMAND_RELEASE, COMMAND_RELEASE, COMMAND_RENEW,
                                                    COMMAND_RENEW,   COMMAND_PLANT,   COMMAND_PEEK };
-        struct command command = { .items = items, .items_n = 1 + dice(seed, 3) };
-        unsigned first = dice(seed, KEYS_N), i;
+        struct command command = { .items = items, .items_n = 1 + scene_dice(seed, 3) };
+        unsigned first = scene_dice(seed, KEYS_N), i;
 
-        command.kind = kinds[dice(seed, sizeof(kinds) / sizeof(kinds[0]))];
+        command.kind = kinds[scene_dice(seed, sizeof(kinds) / sizeof(kinds[0]))];
         if (command.kind == COMMAND_PEEK)
                 command.items_n = 1;
-        command.ttl_ms = 100000 * (1 + dice(seed, 4));
-        command.fence_slack_ms = 10000 * dice(seed, 2);
-        command.acquire_n = command.kind == COMMAND_TAKE ? dice(seed, command.items_n + 1) : 0;
+        command.ttl_ms = 100000 * (1 + scene_dice(seed, 4));
+        command.fence_slack_ms = 10000 * scene_dice(seed, 2);
+        command.acquire_n = command.kind == COMMAND_TAKE ? scene_dice(seed, command.items_n + 1) : 0;
         for (i = 0; i < command.items_n; ++i)
                 items[i] = (struct command_item){ .key = text_of(keys[(first + i) % KEYS_N]),
-                                                  .value = values[dice(seed, 2)],
-                                                  .ttl_ms = 100000 * (1 + dice(seed, 4)),
-                                                  .fence = random_fence(seed) };
+                                                  .value = values[scene_dice(seed, 2)],
+                                                  .ttl_ms = 100000 * (1 + scene_dice(seed, 4)),
+                                                  .fence = scene_random_fence(seed) };
         return command;
 }
 
