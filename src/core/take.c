@@ -46,13 +46,13 @@ static bool take_refuse_strict(struct engine *e, struct call *c)
         if (!c->strict)
                 return false;
         for (i = 0; i < c->claims_n; ++i) {
-                const struct lock *l = lock_find(e, c->session, c->claims[i].resource);
+                struct lock *l = lock_find(e, c->session, c->claims[i].resource);
 
                 if (l && l->state == LOCK_HELD)
                         continue;
                 c->items[i].outcome = OUTCOME_TAKEN;
                 if (l)
-                        lost = true;
+                        lost = l->told = true;
                 else
                         missing = true;
         }
@@ -63,14 +63,16 @@ static bool take_refuse_strict(struct engine *e, struct call *c)
 
 /*
  * The key is closed for the sake of the session itself, so that nobody has it while it believes in a lock that the
- * nodes do not have any more. It knows better, and asks for it anew.
+ * nodes do not have any more. It knows better, and asks for it anew: with any request after a notice; with add where an
+ * extension was refused, which left it what was valid.
  */
 static struct lock *claim_closed_for_itself(const struct claim *claim)
 {
         struct lock *l = claim->resource->holder;
         bool own = l && l->state == LOCK_LAPSED && l->session == claim->call->session;
+        bool anew = own && l->told && (l->lost_wanted || claim->call->method == METHOD_ADD);
 
-        return own && l->told && l->lost == LOST_NO_QUORUM && lock_lease(l)->lost ? l : NULL;
+        return anew && l->lost == LOST_NO_QUORUM && lock_lease(l)->lost ? l : NULL;
 }
 
 /* The key is somebody else's on this host, or somebody else's turn. */

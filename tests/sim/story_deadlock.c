@@ -251,9 +251,37 @@ static void a_lock_that_is_lost_under_a_waiting_add_closes_a_cycle_at_once(void)
         story_end(w);
 }
 
+/* The same where A did not subscribe, and knows it from an extension that was refused. */
+static void who_asks_anew_for_what_was_refused_as_lost_closes_a_cycle_at_once(void)
+{
+        static const char *const x = "x";
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1), b = world_open(w, 1);
+
+        story_add(w, a, "x", (struct ask){ .ttl_ms = 3000, .renewed = true });
+        story_add(w, a, "y", (struct ask){ .ttl_ms = 60000 });
+        story_run(w, 10);
+        story_add(w, b, "x", (struct ask){ .tries = -1, .delay_ms = 60000 });
+        story_add(w, b, "y", (struct ask){ .tries = -1, .delay_ms = 60000 });
+        world_roll_back(w, 1, &x, 1);
+        world_roll_back(w, 2, &x, 1);
+        world_join(w, 1, 1);
+        world_join(w, 1, 2);
+        story_run(w, 1100);
+        story_skip(w);
+        story_extend(w, a, "x", (struct ask){ .strict = true });
+        story_add(w, a, "x", (struct ask){ .tries = -1, .delay_ms = 60000 });
+        story_expect(w, "1110.000  A > extend x\n"
+                        "1110.000  A < LOST x\n"
+                        "1110.000  A > add x\n"
+                        "1110.000  A < DEADLOCK x A waits for x B waits for y\n");
+        story_end(w);
+}
+
 STORY_MAIN("deadlock", STORY(two_sessions), STORY(three_sessions_over_several_keys_at_once),
            STORY(through_a_place_in_a_queue), STORY(through_a_lock_that_a_waiting_session_holds),
            STORY(who_tries_once_does_not_wait), STORY(a_session_does_not_wait_for_itself),
            STORY(overlapping_sets_come_one_after_the_other),
            STORY(who_loses_a_lock_to_somebody_who_waits_for_it_is_told),
-           STORY(a_lock_that_is_lost_under_a_waiting_add_closes_a_cycle_at_once))
+           STORY(a_lock_that_is_lost_under_a_waiting_add_closes_a_cycle_at_once),
+           STORY(who_asks_anew_for_what_was_refused_as_lost_closes_a_cycle_at_once))

@@ -117,6 +117,39 @@ static void who_was_told_of_a_loss_may_ask_for_the_key_at_once(void)
         story_end(w);
 }
 
+/* So may one that did not subscribe, and was told by the refusal of its extension; which left it what was valid. */
+static void who_was_refused_a_strict_extension_may_ask_for_the_key_at_once(void)
+{
+        struct world *w = story_world(&(struct world_options){ 0 });
+        unsigned a = world_open(w, 1);
+
+        story_add(w, a, "k", (struct ask){ .ttl_ms = 3000, .renewed = true });
+        story_run(w, 100);
+        world_lose(w, 1);
+        world_lose(w, 2);
+        story_run(w, 1000);
+        story_skip(w);
+        story_extend(w, a, "k", (struct ask){ .strict = true });
+        story_extend(w, a, "k", (struct ask){ .tries = 1 });
+        story_add(w, a, "k", (struct ask){ .tries = 1 });
+        story_run(w, 10);
+        story_expect(w, "1100.000  A > extend k\n"
+                        "1100.000  A < LOST k\n"
+                        "1100.000  A > extend k\n"
+                        "1100.000  A < LOCKED k, 1 attempts, 0 ms\n"
+                        "1100.000  A > add k\n"
+                        "1100.000  h1 > n1 n2 n3 release k#1\n"
+                        "1100.000  h1 > n1 n2 n3 take k#2\n"
+                        "1101.000  n1 > released\n"
+                        "1101.000  n2 > released\n"
+                        "1101.000  n3 > released\n"
+                        "1101.000  n1 > granted\n"
+                        "1101.000  n2 > granted\n"
+                        "1101.000  A < k#2 acquired 9897\n"
+                        "1101.000  n3 > granted\n");
+        story_end(w);
+}
+
 static void a_renewal_that_comes_at_last_saves_it(void)
 {
         struct world *w = story_world(&(struct world_options){ 0 });
@@ -273,8 +306,9 @@ static void within_its_validity_and_not_where_it_was_freed(void)
 STORY_MAIN("renew", STORY(a_lock_is_renewed_when_a_third_of_its_ttl_has_passed),
            STORY(renewals_that_are_due_together_are_one_command),
            STORY(without_a_quorum_it_is_tried_again_told_and_lost_in_time),
-           STORY(who_was_told_of_a_loss_may_ask_for_the_key_at_once), STORY(a_renewal_that_comes_at_last_saves_it),
-           STORY(what_a_quorum_has_forgotten_is_lost_at_once), STORY(max_hold_ends_it),
-           STORY(while_somebody_waits_the_longer_ttl_is_renewed),
+           STORY(who_was_told_of_a_loss_may_ask_for_the_key_at_once),
+           STORY(who_was_refused_a_strict_extension_may_ask_for_the_key_at_once),
+           STORY(a_renewal_that_comes_at_last_saves_it), STORY(what_a_quorum_has_forgotten_is_lost_at_once),
+           STORY(max_hold_ends_it), STORY(while_somebody_waits_the_longer_ttl_is_renewed),
            STORY(a_key_stays_taken_when_its_session_ends_for_its_delay),
            STORY(within_its_validity_and_not_where_it_was_freed))
