@@ -38,6 +38,8 @@
 
 #include <assert.h>
 
+_Static_assert(FENCE_STEP < 1 << 11, "a lease's fences_given has 11 bits: past them a number would be given again");
+
 uint32_t fence_slack_ms(uint32_t ttl_max_ms)
 {
         uint32_t ms = ttl_max_ms / FENCE_SLACK_SHARE;

@@ -1,7 +1,7 @@
 /*
- * One key on this host. Invariants: the queue holds claims of add and extend only, first come first; `holder` is held
- * or lapsed, never more than one, and its lease is `lease`; between steps a lease has a holder, or a call that tries to
- * take it over.
+ * One key on this host. Invariants: the queue holds claims of add and extend only, first come first; `holder` is
+ * held, lapsed or delayed, never more than one, and its lease is `lease`, which it names by that alone (see
+ * lock_lease()); between steps a lease has a holder, or a call that tries to take it over.
  */
 #include "redlockd/core/resource.h"
 

@@ -39,7 +39,7 @@ struct contest {
 struct resource {
         struct map_link link;
         struct lease *lease; /* the host's, kept; or NULL */
-        struct lock *holder; /* the lock that keeps others of this host out: held, or lapsed a moment ago */
+        struct lock *holder; /* the lock that keeps others of this host out: held, lapsed a moment ago, or delayed */
         struct claim *queue; /* its first; or NULL */
         struct contest *contest;
         uint64_t fence_seen; /* the highest that is known of; 0: none */
