@@ -16,7 +16,7 @@ complain() {
 may() {
         layer=$1
         allowed=$2
-        libc='<(assert|errno|ctype|dirent|fcntl|getopt|grp|inttypes|limits|locale|math|netdb|poll|pwd|signal|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|strings|time|unistd|sys/[a-z_]+|netinet/[a-z]+|arpa/inet)\.h>'
+        libc='<(assert|errno|ctype|dirent|fcntl|getopt|grp|inttypes|limits|locale|malloc|math|netdb|poll|pwd|signal|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|strings|time|unistd|sys/[a-z_]+|netinet/[a-z]+|arpa/inet)\.h>'
         for file in $(find src/"$layer" include/redlockd/"$layer" -name '*.[ch]'); do
                 bad=$(sed -n 's/^#include //p' "$file" | grep -vE "^($libc|\"redlockd/$layer/.*\"|$allowed)\$" || true)
                 [ -z "$bad" ] || complain "$file may not include $(echo "$bad" | tr '\n' ' ')"

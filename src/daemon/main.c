@@ -8,11 +8,15 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define MAIN_MMAP_THRESHOLD                                                                                            \
+        (128 << 10) /* bytes; larger blocks are the system's, and go back to it when they are freed */
 
 static const char usage[] = "usage: redlockd [-c FILE] [-s SOCKET] [-t | -T] [-l LEVEL] [-V] [-h]\n"
                             "\n"
@@ -113,6 +117,11 @@ int main(int argc, char **argv)
         struct arguments a;
         int r;
 
+        /*
+         * Set, it stays: else the first large block that is freed would raise it, and outputs of a megabyte, of clients
+         * that do not read, would be cut out of the heap and leave holes there for good.
+         */
+        mallopt(M_MMAP_THRESHOLD, MAIN_MMAP_THRESHOLD);
         signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of the write, not our end */
         a = read_arguments(argc, argv);
         r = settings_load(a.file, &config, print_error, NULL);

@@ -340,3 +340,27 @@ def test_redlockctl_shows_a_long_view(small):
     argv = [REDLOCKCTL, "-s", small.path, "--no-legend", "locks"]
     listed = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=15 * SLOW).stdout
     assert [line.split()[0] for line in listed.splitlines()] == keys_of(MANY)
+
+
+def private_bytes(daemon):
+    lines = pathlib.Path(f"/proc/{daemon.process.pid}/smaps_rollup").read_text().splitlines()
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+@pytest.mark.skipif(sanitized(), reason="the sanitizer keeps what is freed")
+def test_what_waited_for_readers_goes_back_to_the_system(daemon):
+    holders = fill(daemon, 2 * MANY)
+    before = private_bytes(daemon)
+    for turn in range(4):
+        deaf = [daemon.client() for _ in range(4 + turn)]
+        for client in deaf:
+            ask(client, "locks")
+        settle(daemon, holders[0])
+        assert private_bytes(daemon) - before > 3 * MIB
+        # what is asked for now lies behind what waits, and stays
+        holders += [daemon.client() for _ in range(20)]
+        for client in holders[-20:]:
+            client.add(f"{turn}.{len(holders)}.{client.socket.fileno()}")
+        for client in deaf:
+            client.close()
+    eventually(lambda: private_bytes(daemon) - before < MIB)
