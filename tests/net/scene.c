@@ -94,12 +94,15 @@ static void scene_on_answer(void *userdata, unsigned node, uint64_t round, const
         }
 }
 
-static void scene_flush_cb(uv_prepare_t *prepare)
+/* After the timers of a turn, and before it sleeps: what a timer has said may be the last thing to come for long. */
+static void scene_prepare_cb(uv_prepare_t *prepare)
 {
         struct scene *s = prepare->data;
 
         if (s->redis && s->flushing)
                 redis_flush(s->redis);
+        if (s->read_n < s->lines_n)
+                uv_stop(&s->loop);
 }
 
 void scene_init(struct scene *s)
@@ -128,9 +131,9 @@ void scene_init(struct scene *s)
         scene_members = NULL;
         signal(SIGPIPE, SIG_IGN);
         ck_assert_int_eq(uv_loop_init(&s->loop), 0);
-        uv_prepare_init(&s->loop, &s->flush);
-        s->flush.data = s;
-        uv_prepare_start(&s->flush, scene_flush_cb);
+        uv_prepare_init(&s->loop, &s->prepare);
+        s->prepare.data = s;
+        uv_prepare_start(&s->prepare, scene_prepare_cb);
 }
 
 void scene_node_tcp(struct scene *s, const char *host, int port)
@@ -261,7 +264,7 @@ void scene_end(struct scene *s)
         if (s->read_n < s->lines_n)
                 ck_abort_msg("came besides: \"%s\"", s->lines[s->read_n]);
         fake_redis_close(&s->fake);
-        uv_close((uv_handle_t *)&s->flush, NULL);
+        uv_close((uv_handle_t *)&s->prepare, NULL);
         ck_assert_int_eq(uv_run(&s->loop, UV_RUN_DEFAULT), 0);
         ck_assert_int_eq(uv_loop_close(&s->loop), 0);
         ck_assert_uint_eq(mem_live(), s->live);

@@ -26,7 +26,7 @@
 
 struct scene {
         uv_loop_t loop;
-        uv_prepare_t flush; /* what the daemon does in each turn */
+        uv_prepare_t prepare; /* what the daemon does in each turn */
         bool flushing;
         struct address address;
         struct redis_options options; /* of the node; may be changed before it is made */
