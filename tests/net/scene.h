@@ -17,10 +17,10 @@
 #include <string.h>
 
 #define SCENE_TIMEOUT_MS 20000 /* for who waits for none */
-#define SCENE_SHORT_MS   300
-#define SCENE_BEAT_MS    100 /* for who waits for looks */
+#define SCENE_SHORT_MS   1000  /* no pause of a busy machine is taken for it */
+#define SCENE_BEAT_MS    100   /* for who waits for looks */
 #define SCENE_MEMBERS    "00000000000000aa"
-#define SCENE_LATE       "down no answer for 300 ms"
+#define SCENE_LATE       "down no answer for 1000 ms"
 #define SCENE_VALUE      "0123456789abcdef0123456789abcdef"
 #define SCENE_VALUE_B    "fedcba9876543210fedcba9876543210"
 
