@@ -478,6 +478,37 @@ START_TEST(that_look_is_written_behind_what_was_sent_in_a_callback)
 }
 END_TEST
 
+static void starve_the_look(struct scene *s, const char *line)
+{
+        if (strcmp(line, "uncertified 1") == 0) {
+                send_one(s, COMMAND_RELEASE, 7, "x", 0, false);
+                send_one(s, COMMAND_RELEASE, 8, "y", 0, false);
+                mem_fail_at(1); /* what it has to close before itself */
+        } else if (strncmp(line, "down", 4) == 0) {
+                ck_assert_int_eq(mem_failed(), 1);
+                mem_fail_at(0);
+        }
+}
+
+START_TEST(without_memory_for_that_look_no_more_of_the_answer_is_read)
+{
+        struct scene s;
+
+        batch_up_with_prefix(&s);
+        s.react = starve_the_look;
+        for (unsigned i = 1; i <= 3; ++i)
+                send_one(&s, COMMAND_TAKE, i, "a", 0, false);
+        until_asked(&s, 1);
+        reply(&s, "0 5000\n2\n2\n2");
+        scene_expect(&s, "uncertified 1");
+        scene_expect(&s, "down out of memory");
+        expect_lost(&s, 2, 2);
+        expect_lost(&s, 7, 2);
+        scene_expect(&s, "up");
+        scene_end(&s);
+}
+END_TEST
+
 START_TEST(what_a_lost_connection_owes_is_lost_whether_it_was_written_or_not)
 {
         struct scene s;
@@ -638,6 +669,7 @@ UNIT_MAIN("redis_batch", what_one_turn_brings_is_one_call_in_its_order, who_list
           a_script_that_the_node_forgot_is_sent_along_until_it_was_answered,
           what_no_script_can_have_answered_ends_the_connection, a_node_without_its_certificate_is_looked_at_once,
           that_look_is_written_behind_what_was_sent_in_a_callback,
+          without_memory_for_that_look_no_more_of_the_answer_is_read,
           what_a_lost_connection_owes_is_lost_whether_it_was_written_or_not,
           callbacks_may_send_and_flush_between_two_answers, what_was_not_written_yet_is_not_answered,
           callbacks_may_close_between_two_answers, without_memory_a_command_is_not_taken,
