@@ -80,9 +80,12 @@ class Arena:
         self.world = world
         self.peers = peers
         self.seconds = seconds
-        self.nodes = {n: world.nodes(n) for n in (1, 3, 5)}
-        self.daemons = {n: world.daemon(nodes, log={"level": "warn"}) for n, nodes in self.nodes.items()}
-        self.daemons[0] = world.daemon(log={"level": "warn"})
+        # Nodes remember each key, and a million of them slow them down: new keys have nodes of their own.
+        self.nodes = {place: world.nodes(place[1]) for place in (("distinct", 1), ("distinct", 3), ("distinct", 5), ("new", 3))}
+        self.nodes["one", 3] = self.nodes["distinct", 3]
+        self.daemons = {place: world.daemon(nodes, log={"level": "warn"}) for place, nodes in self.nodes.items() if place[0] != "one"}
+        self.daemons["one", 3] = self.daemons["distinct", 3]
+        self.daemons["distinct", 0] = self.daemons["one", 0] = world.daemon(log={"level": "warn"})
         self.echo = self.server(PROGRAMS / "echo", world.path / "echo.sock")
         self.table = self.server(PROGRAMS / "table", world.path / "table.sock")
         self.live_mutex = None
@@ -111,12 +114,12 @@ class Arena:
         return lambda: self.run(argv, server, nodes)
 
     def redlockd(self, nodes_n, mode, n):
-        daemon = self.daemons[nodes_n]
-        return self.load(daemon.path, daemon.process, mode, n, self.nodes.get(nodes_n, ()))
+        daemon = self.daemons[mode, nodes_n]
+        return self.load(daemon.path, daemon.process, mode, n, self.nodes.get((mode, nodes_n), ()))
 
-    def limit(self, nodes_n, n):
-        nodes = self.nodes[nodes_n]
-        return lambda: self.run([PROGRAMS / "limit", "-n", n, "-t", self.seconds, *(node.port for node in nodes)], None, nodes)
+    def limit(self, nodes_n, mode, n):
+        nodes = self.nodes[mode, nodes_n]
+        return lambda: self.run([PROGRAMS / "limit", "-m", mode, "-n", n, "-t", self.seconds, *(node.port for node in nodes)], None, nodes)
 
     def rival(self, library, options, nodes, mode, n, server=None):
         ports = [node.port for node in nodes] or [self.live_mutex[1]]
@@ -133,12 +136,12 @@ class Arena:
 def scenes(arena):
     """Scene -> {contestant: its turn}."""
     all_scenes = {}
-    for nodes_n in (1, 3, 5):
-        for n in LOADS:
-            turns = {"bare hiredis": arena.limit(nodes_n, n), "redlockd": arena.redlockd(nodes_n, "distinct", n)}
+    for mode, nodes_n, places in (("distinct", 1, LOADS), ("distinct", 3, LOADS), ("distinct", 5, LOADS), ("new", 3, (64,))):
+        for n in places:
+            turns = {"bare hiredis": arena.limit(nodes_n, mode, n), "redlockd": arena.redlockd(nodes_n, mode, n)}
             for name, (library, options, _) in RIVALS.items() if arena.peers else ():
-                turns[name] = arena.rival(library, options, arena.nodes[nodes_n], "distinct", n)
-            all_scenes["distinct", nodes_n, n] = turns
+                turns[name] = arena.rival(library, options, arena.nodes[mode, nodes_n], mode, n)
+            all_scenes[mode, nodes_n, n] = turns
     for n in LOADS:
         turns = {"jansson echo": arena.load(arena.echo[1], arena.echo[0], "distinct", n), "redlockd": arena.redlockd(0, "distinct", n)}
         if arena.peers:
@@ -149,7 +152,7 @@ def scenes(arena):
             turns = {"bare table": arena.load(arena.table[1], arena.table[0], "one", n), "redlockd": arena.redlockd(nodes_n, "one", n)}
             if arena.peers and nodes_n:
                 for name, (library, _, options) in RIVALS.items():
-                    turns[name] = arena.rival(library, options, arena.nodes[nodes_n], "one", n)
+                    turns[name] = arena.rival(library, options, arena.nodes["one", nodes_n], "one", n)
             elif arena.peers:
                 turns[LIVE_MUTEX] = arena.rival("live-mutex", {}, (), "one", n, arena.live_mutex[0])
             all_scenes["one", nodes_n, n] = turns
@@ -240,8 +243,8 @@ def measure_memory(counts=(1000, 10000, 100000, 1000000), idle_n=10000):
 
 def wait_for_rival(arena, library, options, ttl):
     """From the kill -9 of the holder to the grant of who waits, in ms."""
-    ports = [node.port for node in arena.nodes[3]] if library != "live-mutex" else [arena.live_mutex[1]]
-    for node in arena.nodes[3]:
+    ports = [node.port for node in arena.nodes["one", 3]] if library != "live-mutex" else [arena.live_mutex[1]]
+    for node in arena.nodes["one", 3]:
         node.command("DEL", "rival:one")
     argv = ["node", arena.peers / "rival.js", library, None, 1, 0, json.dumps({**options, "ttl": ttl}), *ports]
     processes = []
@@ -262,7 +265,7 @@ def wait_for_rival(arena, library, options, ttl):
 def measure_death(arena, ttl=2000):
     rows = {}
     for nodes_n in (0, 3):
-        figures = subprocess.run([str(PROGRAMS / "load"), "-s", str(arena.daemons[nodes_n].path), "-m", "death"],
+        figures = subprocess.run([str(PROGRAMS / "load"), "-s", str(arena.daemons["one", nodes_n].path), "-m", "death"],
                                  capture_output=True, text=True, check=True, timeout=60)
         figures = json.loads(figures.stdout)
         rows["redlockd, " + ("3 nodes" if nodes_n else "`memory:`")] = (figures["p50"] / 1000, figures["p99"] / 1000)
@@ -357,6 +360,8 @@ def markdown(head, rows):
 GOALS = [  # what, scene, contestants, figure, least ratio
     ("distinct keys, 3 nodes, 64 at a time: of bare hiredis", ("distinct", 3, 64), "bare hiredis", "rate", 0.6),
     ("the same: of node-redlock 4.2.0", ("distinct", 3, 64), "node-redlock 4.2.0", "rate", 3),
+    ("the same, each time a key that nobody ever took: of bare hiredis", ("new", 3, 64), "bare hiredis", "rate", 0.6),
+    ("... of node-redlock 4.2.0", ("new", 3, 64), "node-redlock 4.2.0", "rate", 3),
     ("one at a time, 3 nodes: latency of a cycle, of bare hiredis (at most)", ("distinct", 3, 1), "bare hiredis", "p50", 1.8),
     ("`memory:`, 64 sessions: of an echo server with jansson", ("distinct", 0, 64), "jansson echo", "rate", 0.95),
     ("one key, `memory:`, 16 sessions: of a bare first-come table", ("one", 0, 16), "bare table", "rate", 0.9),
@@ -399,6 +404,7 @@ def write_results(folder, results, memory, death):
     (folder / "results.json").write_text(json.dumps(plain, indent=1))
     parts = [f"{machine()}.", table_of_goals(results),
              "Distinct keys: take and free.", table_of_cycles(results, "distinct", (1, 3, 5, 0)),
+             "Each time a key that nobody ever took.", table_of_cycles(results, "new", (3,)),
              "One key that all want, held for no time.", table_of_cycles(results, "one", (3, 0))]
     if memory:
         parts += ["Memory of the daemon (private and dirty).", table_of_memory(memory)]

@@ -2,7 +2,8 @@
  * The limit: what one process gets out of the nodes with hiredis and nothing else, by the scripts and the certificate
  * of the daemon, all nodes at once, each command decided by a majority.
  *
- *      limit [-n LANES] [-t SECONDS] PORT...        (-n: how many cycles are under way at a time)
+ *      limit [-m distinct|new] [-n LANES] [-t SECONDS] PORT...      (-n: how many cycles are under way at a time;
+ *                                                                   -m: which keys, as of the load)
  *
  * It speaks for the library at its best: one connection to each node, all that a turn brings goes out in one write, no
  * timeouts, no failures, nothing is kept. It prints what the load prints.
@@ -25,7 +26,7 @@
 #define VALUE_LENGTH TOKEN_TEXT_LEN
 
 struct lane {
-        char key[32];
+        char key[48];
         char value[VALUE_LENGTH + 1];
         uint64_t serial; /* of its present command */
         uint64_t cycles_n;
@@ -51,6 +52,7 @@ static struct node {
 
 static struct {
         unsigned nodes_n, lanes_n;
+        bool new;
         double seconds;
         struct lane *lanes;
         uint64_t cycles_n, counted_n, count_from_ns;
@@ -113,7 +115,7 @@ static void lane_send(struct lane *l, bool taking)
 static void lane_begin(struct lane *l)
 {
         snprintf(l->key, sizeof(l->key), "%x:%04u:%010llu", (unsigned)getpid(), (unsigned)(l - limit.lanes),
-                 (unsigned long long)l->cycles_n);
+                 limit.new ? (unsigned long long)bench_now_ns() : 0);
         snprintf(l->value, sizeof(l->value), "%016llx%016llx", (unsigned long long)bench_now_ns(),
                  (unsigned long long)l->cycles_n);
         l->asked_ns = bench_now_ns();
@@ -205,8 +207,10 @@ int main(int argc, char **argv)
         uint64_t began_ns, now_ns;
         int option;
 
-        while ((option = getopt(argc, argv, "n:t:")) != -1) {
-                if (option == 'n')
+        while ((option = getopt(argc, argv, "m:n:t:")) != -1) {
+                if (option == 'm')
+                        limit.new = strcmp(optarg, "new") == 0;
+                else if (option == 'n')
                         limit.lanes_n = (unsigned)atoi(optarg);
                 else if (option == 't')
                         limit.seconds = atof(optarg);
@@ -217,7 +221,7 @@ int main(int argc, char **argv)
                 node_open(&nodes[limit.nodes_n++], atoi(argv[optind]));
         limit.lanes = calloc(limit.lanes_n, sizeof(*limit.lanes));
         if (limit.nodes_n == 0 || !limit.lanes)
-                bench_die("usage: limit [-n LANES] [-t SECONDS] PORT...");
+                bench_die("usage: limit [-m distinct|new] [-n LANES] [-t SECONDS] PORT...");
         began_ns = bench_now_ns();
         limit.count_from_ns = began_ns + 200 * NS_PER_MS;
         limit_run(began_ns + (uint64_t)(limit.seconds * 1e9));

@@ -3,7 +3,8 @@
  *
  *      load [-s SOCKET] [-m MODE] [-n SESSIONS] [-t SECONDS] [-l LOCKS]
  *
- *      distinct   each session takes a key that nobody ever took, frees it, and so on: a cycle is both answers
+ *      distinct   each session takes a key of its own, frees it, and so on: a cycle is both answers
+ *      new        likewise, but each time a key that nobody ever took: the nodes remember one more fence after each
  *      one        all sessions want one key, and hold it for no time: what frees it and what asks for it again go out
  *                 together, and a wait is from there to the grant
  *      hold       LOCKS keys are taken, as many by each session, then one more is taken and freed, again and again;
@@ -60,6 +61,7 @@ static struct {
         unsigned locks_n;
         struct session *sessions;
         int epoll;
+        bool new;               /* each cycle has a key of its own */
         struct session *holder; /* one: of the key */
         uint64_t fence;         /* one: the last */
         uint64_t cycles_n, counted_n;
@@ -90,11 +92,14 @@ static void load_send(int fd, const char *bytes, size_t n)
 /* The rate at which it is answered bounds what is asked: a request always fits into the socket. */
 static void session_prepare(struct session *s, bool one)
 {
-        char key[32];
+        char key[40];
         size_t n;
 
         if (one)
                 snprintf(key, sizeof(key), "bench:one");
+        else if (load.new)
+                snprintf(key, sizeof(key), "bench:%04u:%010u:%x:%llx", s->index, 0, (unsigned)getpid(),
+                         (unsigned long long)bench_now_ns());
         else
                 snprintf(key, sizeof(key), "bench:%04u:%010u", s->index, 0);
         n = (size_t)sprintf(s->out,
@@ -244,7 +249,8 @@ static void distinct_line(struct session *s, const char *line, size_t n)
                 if (!has(line, n, "\"freed\":[\"", s->out + s->add_key, session_key_n(s), "\"]"))
                         session_wrong(s, "its key is not freed", line, n);
                 session_count(s, bench_now_ns());
-                session_next_key(s);
+                if (load.new)
+                        session_next_key(s);
                 if (!load.over)
                         session_ask(s);
         } else {
@@ -533,11 +539,13 @@ int main(int argc, char **argv)
                 }
         }
         if (!load.socket || load.sessions_n == 0 || optind < argc)
-                bench_die("usage: load -s SOCKET [-m distinct|one|hold|death] [-n SESSIONS] [-t SECONDS] [-l LOCKS]");
+                bench_die(
+                        "usage: load -s SOCKET [-m distinct|new|one|hold|death] [-n SESSIONS] [-t SECONDS] [-l LOCKS]");
         getrlimit(RLIMIT_NOFILE, &files);
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
-        if (strcmp(load.mode, "distinct") == 0)
+        load.new = strcmp(load.mode, "new") == 0;
+        if (load.new || strcmp(load.mode, "distinct") == 0)
                 load_cycles(false);
         else if (strcmp(load.mode, "one") == 0)
                 load_cycles(true);

@@ -1,7 +1,7 @@
 /*
  * A process that locks with one of npm's libraries, as tests/bench/load.c does with redlockd:
  *
- *      node rival.js LIBRARY distinct|one LANES SECONDS OPTIONS(JSON) PORT...     prints one line of figures
+ *      node rival.js LIBRARY distinct|new|one LANES SECONDS OPTIONS(JSON) PORT...     prints one line of figures
  *      node rival.js LIBRARY hold|wait 1 0 OPTIONS(JSON) PORT...                  takes the key, says so, and holds it
  *
  * LIBRARY is redlock4, redlock5, redis-semaphore or live-mutex (which has a broker of its own, at a Unix socket in the place of PORT).
@@ -55,6 +55,7 @@ const now = () => Number(process.hrtime.bigint()) / 1000;
 
 async function run(locks) {
     const one = mode === 'one';
+    const suffix = (i) => (mode === 'new' ? `:${counts[i]}` : '');
     const counts = new Array(Number(lanes)).fill(0);
     const asked = new Array(Number(lanes)).fill(0);
     const samples = [];
@@ -70,7 +71,7 @@ async function run(locks) {
         asked[i] = now();
         while (now() < end) {
             try {
-                const lock = await locks.take(one ? 'rival:one' : `rival:${process.pid}:${i}:${counts[i]}`);
+                const lock = await locks.take(one ? 'rival:one' : `rival:${process.pid}:${i}${suffix(i)}`);
                 const granted = now();
                 if (one && ++held !== 1) throw new Error('two hold one key');
                 held = one ? held - 1 : 0;
@@ -123,7 +124,7 @@ async function main() {
         await Promise.all(nodes.map((node) => node.ping()));
     }
     const locks = await makers[library](nodes);
-    if (mode === 'distinct' || mode === 'one') return run(locks);
+    if (['distinct', 'new', 'one'].includes(mode)) return run(locks);
     if (mode === 'wait') console.log('ready');
     await locks.take('rival:one');
     console.log('locked');
