@@ -258,7 +258,10 @@ static void redis_on_hello(struct redis *r, const struct redis_owed *owed, const
         if (owed->kind == REDIS_OWED_KILL)
                 redis_dead_pop(&r->dead);
         redis_owed_pop(&r->owed);
-        r->looks_n -= k > 0;
+        if (k > 0) {
+                --r->looks_n;
+                r->facts.unbatched = false;
+        }
         if (r->state == REDIS_GREETING && r->owed.n == 0)
                 redis_rise(r);
         else if (r->state == REDIS_UP && k > 0)

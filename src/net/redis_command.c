@@ -14,7 +14,9 @@ void redis_answer(struct redis *r, uint64_t round, const struct answer *answer)
 
 /*
  * An error. Is the script missing, then nothing was carried out, and the next call brings its text along. May one key
- * of a batch not be used, then Redis refused all of it before it began: from now on each has a call of its own.
+ * of a batch not be used, then Redis refused all of it before it began: until the next look each has a call of its own,
+ * so that what is asked for a second time is not refused for another's sake again, and whoever asks for such a key does
+ * not slow all others down for long.
  */
 static void redis_read_error(struct redis *r, const struct redis_owed *owed, const struct redis_value *value,
                              char ret_words[NODE_REASON_MAX], struct answer *ret_answer)
