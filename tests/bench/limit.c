@@ -26,7 +26,7 @@
 #define VALUE_LENGTH TOKEN_TEXT_LEN
 
 struct lane {
-        char key[48];
+        char key[64];
         char value[VALUE_LENGTH + 1];
         uint64_t serial; /* of its present command */
         uint64_t cycles_n;
@@ -208,8 +208,8 @@ int main(int argc, char **argv)
         int option;
 
         while ((option = getopt(argc, argv, "m:n:t:")) != -1) {
-                if (option == 'm')
-                        limit.new = strcmp(optarg, "new") == 0;
+                if (option == 'm' && (strcmp(optarg, "new") == 0 || strcmp(optarg, "distinct") == 0))
+                        limit.new = *optarg == 'n';
                 else if (option == 'n')
                         limit.lanes_n = (unsigned)atoi(optarg);
                 else if (option == 't')

@@ -92,7 +92,7 @@ static void load_send(int fd, const char *bytes, size_t n)
 /* The rate at which it is answered bounds what is asked: a request always fits into the socket. */
 static void session_prepare(struct session *s, bool one)
 {
-        char key[40];
+        char key[64];
         size_t n;
 
         if (one)
