@@ -13,6 +13,7 @@
 #include "redlockd/base/mem.h"
 #include "redlockd/daemon/access.h"
 #include "redlockd/daemon/nodes.h"
+#include "redlockd/daemon/nodes_traffic.h"
 #include "redlockd/daemon/peer.h"
 #include "redlockd/daemon/pump.h"
 #include "redlockd/daemon/reload.h"

@@ -13,6 +13,7 @@
 #include "redlockd/daemon/pump.h"
 
 #include "redlockd/daemon/nodes.h"
+#include "redlockd/daemon/nodes_traffic.h"
 #include "redlockd/daemon/peer.h"
 #include "redlockd/net/clock.h"
 #include "redlockd/net/log.h"

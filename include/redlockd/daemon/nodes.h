@@ -47,28 +47,11 @@ int nodes_init(struct daemon *d);
 /* Asserts that every Redis node is closed. */
 void nodes_deinit(struct daemon *d);
 
-/* The `memory:` node is up at once; Redis nodes connect. */
-void nodes_start(struct daemon *d);
-
-/*
- * Hands one command to its node. An answer that is there at once, as the `memory:` node's is or that of a node which
- * takes no command, is posted before this returns: then what `command` borrows is gone.
- */
-void nodes_send(struct daemon *d, const struct command *command);
-
-/* Listens on every Redis node for the release of a key, or no more. */
-void nodes_listen(struct daemon *d, struct text key, bool on);
-/* Has a node's certificate written in the place of the mark. */
-void nodes_certify(struct daemon *d, unsigned node, uint64_t mark);
-
 /* The index of a node, or -ENOENT. */
 int nodes_find(const struct daemon *d, struct text name);
 
 /* Says in the log what a node is now. */
 void nodes_log(const struct daemon *d, unsigned node);
-
-/* Writes what was queued. False: there was nothing. */
-bool nodes_flush(struct daemon *d);
 
 /* Brings `shown` up to date. */
 void nodes_show(struct daemon *d);
