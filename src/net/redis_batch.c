@@ -3,6 +3,7 @@
  * a call names all of its keys before anything else.
  */
 #include "redlockd/net/redis_batch.h"
+#include "redlockd/net/redis_words.h"
 
 #include "redlockd/base/mem.h"
 
@@ -189,7 +190,7 @@ int redis_batch_next(struct redis_batch_answers *answers, enum command_kind kind
         *ret_answer = (struct answer){ .node_ms = answers->node_ms };
         if (line.len == 0 || line.data[0] != '-')
                 return redis_script_read_rest(line, kind, 1, kind == COMMAND_TAKE, ret_fence, ret_answer);
-        redis_script_words(words, (struct text){ line.data + 1, line.len - 1 });
+        redis_words_of_script(words, (struct text){ line.data + 1, line.len - 1 });
         ret_answer->verdict = ANSWER_ERROR;
         ret_answer->error = words;
         return 0;

@@ -4,6 +4,7 @@
 #include "redlockd/net/clock.h"
 #include "redlockd/net/redis_script.h"
 #include "redlockd/net/redis_state.h"
+#include "redlockd/net/redis_words.h"
 
 #include <errno.h>
 
@@ -24,7 +25,7 @@ static void redis_read_error(struct redis *r, const struct redis_owed *owed, con
         const unsigned script = owed->batch_n > 1 ? REDIS_SCRIPT_BATCH : owed->command;
 
         *ret_answer = (struct answer){ .verdict = ANSWER_AGAIN };
-        redis_script_words(ret_words, value->text);
+        redis_words_of_script(ret_words, value->text);
         if (!owed->by_text && strncmp(ret_words, "NOSCRIPT", strlen("NOSCRIPT")) == 0) {
                 r->facts.scripts[script].by_text = true;
         } else if (owed->batch_n > 1 && strncmp(ret_words, "NOPERM", strlen("NOPERM")) == 0) {

@@ -16,6 +16,7 @@
  * error to AUTH only the words before the first quote are passed on, and none if the password is still among them.
  */
 #include "redlockd/net/redis_hello.h"
+#include "redlockd/net/redis_words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -127,18 +128,6 @@ int redis_hello_encode(struct buffer *output, struct redis_owed_queue *owed, con
         return r;
 }
 
-void redis_hello_words(char *ret_words, size_t size, struct text words)
-{
-        size_t i;
-
-        for (i = 0; i < words.len && i + 1 < size; ++i) {
-                ret_words[i] = words.data[i];
-                if (ret_words[i] < ' ' || ret_words[i] > '~')
-                        ret_words[i] = '?';
-        }
-        ret_words[i] = '\0';
-}
-
 void redis_hello_hide(char words[NODE_REASON_MAX], const struct address *address)
 {
         if (address->password && strstr(words, address->password))
@@ -149,7 +138,7 @@ void redis_hello_words_of_error(char ret_words[NODE_REASON_MAX], struct text wor
 {
         size_t n;
 
-        redis_hello_words(ret_words, NODE_REASON_MAX / 2, words);
+        redis_words(ret_words, NODE_REASON_MAX / 2, words);
         if (!auth)
                 return;
         for (n = strcspn(ret_words, "'`\""); n > 0 && ret_words[n - 1] == ' '; --n)

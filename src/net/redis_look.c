@@ -37,6 +37,7 @@
 #include "redlockd/base/map.h"
 #include "redlockd/net/redis_hello.h"
 #include "redlockd/net/redis_script.h"
+#include "redlockd/net/redis_words.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -220,7 +221,7 @@ static void look_field(struct text info, const char *name, char *ret_field, size
                 if (len > 0 && at[len - 1] == '\r')
                         --len;
                 if (len < size)
-                        redis_hello_words(ret_field, size, (struct text){ at, len });
+                        redis_words(ret_field, size, (struct text){ at, len });
                 return;
         }
 }
@@ -299,7 +300,7 @@ static int look_take_info(struct redis_look *look, const struct redis_value *val
         char words[NODE_REASON_MAX / 2];
 
         if (value->kind == REDIS_VALUE_ERROR) {
-                redis_hello_words(words, sizeof(words), value->text);
+                redis_words(words, sizeof(words), value->text);
                 snprintf(look->unfit, sizeof(look->unfit),
                          "INFO: %s; allow it (ACL: +info), and name the server itself, not a proxy", words);
                 return 0;
@@ -343,7 +344,7 @@ static void look_take_standing(struct redis_look *look, const struct redis_value
 
         look->standing[0] = '\0';
         if (value->kind == REDIS_VALUE_ERROR) {
-                redis_hello_words(words, sizeof(words), value->text);
+                redis_words(words, sizeof(words), value->text);
                 snprintf(look->trouble, sizeof(look->trouble), "cannot read " REDIS_CERTIFICATE_KEY ": %s", words);
         } else if (value->kind == REDIS_VALUE_NIL) {
                 return;
@@ -362,7 +363,7 @@ static void look_take_written(char trouble[NODE_REASON_MAX], const struct redis_
         trouble[0] = '\0';
         if (value->kind != REDIS_VALUE_ERROR)
                 return;
-        redis_hello_words(words, sizeof(words), value->text);
+        redis_words(words, sizeof(words), value->text);
         snprintf(trouble, NODE_REASON_MAX, "cannot write " REDIS_CERTIFICATE_KEY ": %s", words);
 }
 
@@ -404,7 +405,7 @@ int redis_look_take(struct redis_look *look, enum redis_owed_kind kind, const st
         case REDIS_OWED_PING:
                 if (value->kind != REDIS_VALUE_ERROR)
                         return 0;
-                redis_hello_words(words, sizeof(words), value->text);
+                redis_words(words, sizeof(words), value->text);
                 snprintf(ret_reason, NODE_REASON_MAX, "PING: %s", words);
                 return -EPROTO;
         case REDIS_OWED_CONFIG:

@@ -241,7 +241,7 @@ static const char *const script_texts[REDIS_SCRIPTS_N] = {
                 "    end\n"
                 "    failed, at = type(r) == 'table' and r.err and r, at + 3\n"
                 "  end\n"
-                "  if failed then line = '-' .. string.gsub(string.sub(failed.err, 1, 200), '\\n', ' ') end\n"
+                "  if failed then line = '-' .. string.gsub(string.sub(failed.err, 1, 200), '[\\r\\n]', ' ') end\n"
                 "  done[i] = line\n"
                 "end\n"
                 SCRIPT_ANNOUNCE("string.byte(letters, i) - 48", "1 2")
@@ -267,20 +267,6 @@ bool redis_script_name(const struct redis_script *known, unsigned script, struct
         ret_args[0] = text_of(by_text ? "EVAL" : "EVALSHA");
         ret_args[1] = text_of(by_text ? script_texts[script] : known->sha);
         return by_text;
-}
-
-void redis_script_words(char ret_words[NODE_REASON_MAX], struct text error)
-{
-        static const char mark[] = " script: ";
-        char *at, *hash, *end;
-
-        redis_hello_words(ret_words, NODE_REASON_MAX, error);
-        for (at = strstr(ret_words, mark); at; at = strstr(hash, mark)) {
-                hash = at + strlen(mark); /* or words: "ACL failure in script: ..." */
-                end = hash + strspn(hash, "_0123456789abcdef");
-                if (*end == ',' || *end == '\0')
-                        *at = '\0';
-        }
 }
 
 int redis_script_keys(const struct command_item *items, unsigned items_n, const char *key_prefix, struct text *ret_keys,

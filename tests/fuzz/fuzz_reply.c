@@ -10,6 +10,7 @@
 #include "redlockd/net/redis_hello.h"
 #include "redlockd/net/redis_look.h"
 #include "redlockd/net/redis_script.h"
+#include "redlockd/net/redis_words.h"
 
 #include <errno.h>
 
@@ -74,7 +75,7 @@ static void use_as_answer(const struct redis_value *value, unsigned asked)
         struct answer answer;
 
         if (value->kind == REDIS_VALUE_ERROR) {
-                redis_script_words(words, value->text);
+                redis_words_of_script(words, value->text);
                 check_words(words, sizeof(words));
                 return;
         }

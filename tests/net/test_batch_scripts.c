@@ -309,7 +309,7 @@ START_TEST(what_the_node_does_not_let_us_ask_is_the_error_of_who_asked)
         stage_do(&t);
         ck_assert_int_eq(answers[0].verdict, ANSWER_GRANTED);
         ck_assert_int_eq(answers[1].verdict, ANSWER_ERROR);
-        ck_assert_int_eq(strncmp(errors[1], "ERR The user executing the script", 33), 0);
+        ck_assert(strstr(errors[1], "The user executing the script can't") || strstr(errors[1], "'pttl'"));
         ck_assert_int_eq(answers[2].verdict, ANSWER_GRANTED);
         ck_assert_int_eq(answers[3].verdict, ANSWER_GRANTED);
         ck_assert_uint_eq(answers[3].number, 1);

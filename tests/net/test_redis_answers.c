@@ -294,6 +294,46 @@ START_TEST(what_no_script_can_have_answered_ends_the_connection)
 }
 END_TEST
 
+#define RAISED_6 "ERR Error running script (call to f_80d15f6c748349e0ed5484b470364f85ca8e2b37): @user_script:11: "
+#define WORDS    "READONLY You can't write against a read only replica."
+
+/* As Redis 6.0.16, 7.0.15, 8.0.2 and Valkey 9.1.2 say it; what a script returns, and what ends it. */
+START_TEST(of_an_error_in_a_script_the_words_are_told_and_not_where_it_happened)
+{
+        static const char *const cases[][2] = {
+                { RAISED_6 "WRONGTYPE Operation against a key", "WRONGTYPE Operation against a key" },
+                { RAISED_6 "@user_script: 1: -" WORDS "  ", WORDS },
+                { "@user_script: 11: -" WORDS "  ", WORDS },
+                { "@user_script: 1: The user executing the script can't", "The user executing the script can't" },
+                { WORDS " script: f_80d15f6c748349e0ed5484b470364f85ca8e2b37, on @user_script:1.", WORDS },
+                { WORDS " script: 80d15f6c748349e0ed5484b470364f85ca8e2b37, on @user_script:11.", WORDS },
+                { WORDS " script: on @user_script:11.", WORDS },
+                { "ERR ACL failure in script: a script: on @user_script:1.", "ERR ACL failure in script: a" },
+                /* none of that */
+                { "ERR @user_script: 1: x", "ERR @user_script: 1: x" },
+                { "@user_script: x: y", "@user_script: x: y" },
+                { "@user_script: 1:", "@user_script: 1:" },
+                { "ERR Error running script (call to f_80): x", "ERR Error running script (call to f_80): x" },
+                { "ERR a script: one", "ERR a script: one" },
+                { "-x", "-x" },
+                { "", "" },
+        };
+        char reply[256], line[256];
+        struct scene s;
+
+        scene_up(&s);
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+                scene_take(&s, i);
+                until_asked(&s, (unsigned)i + 1);
+                snprintf(reply, sizeof(reply), "-%s\r\n", cases[i][0]);
+                fake_redis_reply(&s.fake, reply);
+                snprintf(line, sizeof(line), "error %zu %s", i, cases[i][1]);
+                scene_expect(&s, line);
+        }
+        scene_end(&s);
+}
+END_TEST
+
 START_TEST(each_key_of_a_release_or_renewal_has_its_digit)
 {
         const struct command_item k = { .key = text_of("k"), .value = SCENE_VALUE };
@@ -545,6 +585,7 @@ END_TEST
 UNIT_MAIN("redis_answers", commands_are_script_calls, what_is_as_usual_is_not_sent, the_prefix_is_put_before_every_key,
           answers_say_what_the_node_said, an_error_is_an_answer, a_reply_may_come_in_two_pieces_split_anywhere,
           many_replies_may_come_in_one_piece, what_no_script_can_have_answered_ends_the_connection,
+          of_an_error_in_a_script_the_words_are_told_and_not_where_it_happened,
           each_key_of_a_release_or_renewal_has_its_digit, a_reply_that_does_not_end_is_cut_off,
           a_reply_that_nobody_waits_for_ends_the_connection, a_connection_may_end_after_any_byte_of_a_reply,
           a_script_that_the_node_forgot_is_sent_along_until_it_was_answered, callbacks_may_send_and_flush,

@@ -38,6 +38,3 @@ void redis_hello_words_of_error(char ret_words[NODE_REASON_MAX], struct text wor
 /* Words in which the password is are not for people: they become others. For what a server says to anything but AUTH.
  */
 void redis_hello_hide(char words[NODE_REASON_MAX], const struct address *address);
-
-/* Copies words of a server for people: one line, printable, cut to the size. */
-void redis_hello_words(char *ret_words, size_t size, struct text words);

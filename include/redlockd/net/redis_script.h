@@ -77,9 +77,6 @@ bool redis_script_name(const struct redis_script *known, unsigned script, struct
 int redis_script_keys(const struct command_item *items, unsigned items_n, const char *key_prefix, struct text *ret_keys,
                       char **ret_block);
 
-/* The words of an error, without those that say where in the script it happened, which help nobody. */
-void redis_script_words(char ret_words[NODE_REASON_MAX], struct text error);
-
 /* Reads an answer that is no error; the fences in it go to `ret_fences`, of KEYS_PER_ROUND_MAX. Returns 0, or -EPROTO
  * for a shape that the script cannot have given. */
 int redis_script_decode(const struct redis_value *value, enum command_kind kind, unsigned items_n, unsigned acquire_n,
