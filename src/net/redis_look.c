@@ -147,7 +147,8 @@ static int look_add_config(struct buffer *output, struct redis_owed_queue *owed,
 int redis_look_encode(struct buffer *output, struct redis_owed_queue *owed, const struct redis_look *look,
                       uint64_t now_ns)
 {
-        const struct text ping = text_of("PING"), info = text_of("INFO"), key = text_of(REDIS_CERTIFICATE_KEY);
+        const struct text ping = text_of("PING"), time = text_of("TIME"), info = text_of("INFO");
+        const struct text key = text_of(REDIS_CERTIFICATE_KEY);
         char mark[MARK_MAX];
         int r;
 
@@ -157,6 +158,8 @@ int redis_look_encode(struct buffer *output, struct redis_owed_queue *owed, cons
                 if (r == 0)
                         r = look_add_config(output, owed, now_ns, "aof-load-truncated");
         }
+        if (r == 0 && look->clockless)
+                r = look_add(output, owed, now_ns, REDIS_OWED_TIME, &time, 1);
         if (r == 0)
                 r = look_add(output, owed, now_ns, REDIS_OWED_INFO, &info, 1);
         if (r < 0 || !look->members[0])
@@ -303,6 +306,7 @@ static int look_take_info(struct redis_look *look, const struct redis_value *val
                 redis_words(words, sizeof(words), value->text);
                 snprintf(look->unfit, sizeof(look->unfit),
                          "INFO: %s; allow it (ACL: +info), and name the server itself, not a proxy", words);
+                look->node_ms = 0;
                 return 0;
         }
         look_note_evictions(look, value->text);
@@ -313,10 +317,30 @@ static int look_take_info(struct redis_look *look, const struct redis_value *val
         }
         look_find_fault(look, value->text);
         look_field(value->text, "server_time_usec", words, sizeof(words));
-        look->node_ms = strtoull(words, NULL, 10) / 1000;
+        if (words[0] || !look->clockless) /* else TIME has just told it */
+                look->node_ms = strtoull(words, NULL, 10) / 1000;
+        look->clockless = !words[0];
         look->aof = look_field_is(value->text, "aof_enabled", "1") &&
                     look_field_is(value->text, "aof_last_write_status", "ok");
         return 0;
+}
+
+static int look_take_time(struct redis_look *look, const struct redis_value *value)
+{
+        char line[64]; /* far more than two numbers take */
+        struct text rest;
+        int n;
+
+        look->node_ms = 0;
+        if (value->kind == REDIS_VALUE_ERROR)
+                return 0;
+        if (value->elements_n != 2 || value[1].kind != REDIS_VALUE_STRING || value[2].kind != REDIS_VALUE_STRING)
+                return -EPROTO;
+        n = snprintf(line, sizeof(line), "%s %s", value[1].text.data, value[2].text.data);
+        rest = (struct text){ line, (size_t)n };
+        if (rest.len >= sizeof(line) || redis_script_read_time(&rest, &look->node_ms) < 0)
+                return -EPROTO;
+        return rest.len == 0 ? 0 : -EPROTO;
 }
 
 static void look_take_config(struct redis_look *look, const struct redis_value *value)
@@ -375,6 +399,7 @@ static bool look_shape_fits(enum redis_owed_kind kind, const struct redis_value 
         case REDIS_OWED_PING:
                 return value->kind == REDIS_VALUE_STATUS && text_equal(value->text, text_of("PONG"));
         case REDIS_OWED_CONFIG:
+        case REDIS_OWED_TIME:
                 return value->kind == REDIS_VALUE_ARRAY;
         case REDIS_OWED_INFO:
                 return value->kind == REDIS_VALUE_STRING;
@@ -391,13 +416,14 @@ int redis_look_take(struct redis_look *look, enum redis_owed_kind kind, const st
                     char ret_reason[NODE_REASON_MAX])
 {
         static const char *const names[] = {
-                [REDIS_OWED_PING] = "PING", [REDIS_OWED_CONFIG] = "CONFIG GET", [REDIS_OWED_INFO] = "INFO",
-                [REDIS_OWED_MARK] = "SET",  [REDIS_OWED_STANDING] = "GET",      [REDIS_OWED_CERTIFY] = "EVAL",
+                [REDIS_OWED_PING] = "PING",    [REDIS_OWED_CONFIG] = "CONFIG GET", [REDIS_OWED_TIME] = "TIME",
+                [REDIS_OWED_INFO] = "INFO",    [REDIS_OWED_MARK] = "SET",          [REDIS_OWED_STANDING] = "GET",
+                [REDIS_OWED_CERTIFY] = "EVAL",
         };
         char words[NODE_REASON_MAX / 2];
         int r = 0;
 
-        if (!look_shape_fits(kind, value)) {
+        if (!look_shape_fits(kind, value) || (kind == REDIS_OWED_TIME && look_take_time(look, value) < 0)) {
                 snprintf(ret_reason, NODE_REASON_MAX, "an answer of the wrong shape to %s", names[kind]);
                 return -EPROTO;
         }
@@ -408,6 +434,8 @@ int redis_look_take(struct redis_look *look, enum redis_owed_kind kind, const st
                 redis_words(words, sizeof(words), value->text);
                 snprintf(ret_reason, NODE_REASON_MAX, "PING: %s", words);
                 return -EPROTO;
+        case REDIS_OWED_TIME:
+                return 0;
         case REDIS_OWED_CONFIG:
                 look_take_config(look, value);
                 return 0;

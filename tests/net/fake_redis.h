@@ -29,7 +29,8 @@
 #define FAKE_RUN_ID "0123456789012345678901234567890123456789"
 #define FAKE_INFO(aof)                                                                                                 \
         "# Server\r\nredis_version:7.0.15\r\nredis_git_sha1:00000000\r\nredis_mode:standalone\r\nrun_id:" FAKE_RUN_ID  \
-        "\r\ntcp_port:6379\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n# Persistence\r\naof_enabled:" aof            \
+        "\r\ntcp_port:6379\r\nserver_time_usec:1795867558123456\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n# "      \
+        "Persistence\r\naof_enabled:" aof                                                                              \
         "\r\naof_last_write_status:ok\r\n# Stats\r\nevicted_keys:0\r\n# Replication\r\nrole:master\r\n"                \
         "master_replid2:0000000000000000000000000000000000000000\r\n# Cluster\r\ncluster_enabled:0\r\n"
 #define FAKE_CERTIFICATE FAKE_RUN_ID "|00000000000000aa|60000"

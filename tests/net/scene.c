@@ -51,6 +51,7 @@ static void scene_on_look(void *userdata, unsigned node, const struct node_look 
         ck_assert_uint_eq(node, 3);
         ++s->looks_n;
         s->mark = look->mark;
+        s->node_ms = look->node_ms;
         snprintf(line, sizeof(line), "%s%s%s", names[look->verdict], *look->reason ? " " : "", look->reason);
         if (strcmp(line, s->looked) == 0)
                 return;

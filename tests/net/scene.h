@@ -39,7 +39,8 @@ struct scene {
         uint64_t live;                     /* blocks at the start */
         char looked[NODE_REASON_MAX + 16]; /* the line of the last look */
         unsigned looks_n;
-        uint64_t mark; /* of the last look */
+        uint64_t mark;    /* of the last look */
+        uint64_t node_ms; /* likewise */
         struct answer last;
         char last_facts[PEEK_WORDS_MAX];
         char last_error[NODE_REASON_MAX];

@@ -94,6 +94,66 @@ START_TEST(a_look_asks_for_identity_and_certificate_and_leaves_a_mark)
 }
 END_TEST
 
+#define CLOCK          "server_time_usec:1795867558123456\r\n"
+#define TIME_IS(s, us) "*2\r\n$10\r\n" s "\r\n$6\r\n" us "\r\n"
+
+/* Redis 6.0 */
+START_TEST(a_server_whose_info_does_not_tell_its_clock_is_asked_for_it)
+{
+        struct scene s;
+
+        look_begin(&s, NULL, NULL, "up");
+        ck_assert_uint_eq(s.node_ms, 1795867558123);
+        look_again(&s);
+        ck_assert_uint_eq(fake_redis_count(&s.fake, "TIME"), 0);
+        fake_redis_rule(&s.fake, "TIME", TIME_IS("1795867559", "000999"));
+        fake_redis_rule(&s.fake, "INFO", info_with(FAKE_INFO("0"), CLOCK, ""));
+        scene_until(&s, s.node_ms == 0);
+        scene_until(&s, s.node_ms > 0);
+        ck_assert_uint_eq(s.node_ms, 1795867559000);
+        fake_redis_rule(&s.fake, "TIME", TIME_IS("1795867560", "001000"));
+        scene_until(&s, s.node_ms == 1795867560001);
+        fake_redis_rule(&s.fake, "TIME", "-NOPERM no\r\n");
+        scene_until(&s, s.node_ms == 0);
+        fake_redis_rule(&s.fake, "INFO", bulk(FAKE_INFO("0")));
+        scene_until(&s, s.node_ms == 1795867558123);
+        /* what an earlier look was told is not taken for this one's */
+        fake_redis_rule(&s.fake, "INFO", "-NOPERM no\r\n");
+        scene_expect(&s, "unfit INFO: NOPERM no; *");
+        ck_assert_uint_eq(s.node_ms, 0);
+        ck_assert_uint_eq(s.fake.connections_n, 1);
+        scene_end(&s);
+}
+END_TEST
+
+START_TEST(what_is_no_time_ends_the_connection)
+{
+        static const char *const bad[] = { "+OK\r\n",
+                                           ":1795867559\r\n",
+                                           "$-1\r\n",
+                                           "*0\r\n",
+                                           "*1\r\n$10\r\n1795867559\r\n",
+                                           "*3\r\n$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n",
+                                           "*2\r\n$-1\r\n$1\r\n1\r\n",
+                                           "*2\r\n:1\r\n:1\r\n",
+                                           "*2\r\n$0\r\n\r\n$1\r\n1\r\n",
+                                           "*2\r\n$2\r\n-1\r\n$1\r\n1\r\n",
+                                           "*2\r\n$3\r\n1 1\r\n$1\r\n1\r\n",
+                                           TIME_IS("179586755x", "000000"),
+                                           "*2\r\n$1\r\n1\r\n$7\r\n1000000\r\n",
+                                           "*2\r\n$17\r\n99999999999999999\r\n$1\r\n0\r\n" };
+        struct scene s;
+
+        look_begin(&s, info_with(FAKE_INFO("0"), CLOCK, ""), NULL, "up");
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); ++i) {
+                fake_redis_rule(&s.fake, "TIME", bad[i]);
+                scene_expect(&s, "down an answer of the wrong shape to TIME");
+                scene_expect(&s, "up");
+        }
+        scene_end(&s);
+}
+END_TEST
+
 START_TEST(without_quarantine_no_certificate_is_looked_for)
 {
         struct scene s;
@@ -568,6 +628,7 @@ START_TEST(on_a_real_server_it_votes_from_its_certificate_to_the_next_flush)
 END_TEST
 
 UNIT_MAIN("look", a_look_asks_for_identity_and_certificate_and_leaves_a_mark,
+          a_server_whose_info_does_not_tell_its_clock_is_asked_for_it, what_is_no_time_ends_the_connection,
           without_quarantine_no_certificate_is_looked_for,
           an_acquire_carries_the_certificate_and_hears_where_it_does_not_stand, what_stands_there_instead_is_the_reason,
           each_other_thing_that_stands_there_has_another_number, who_can_never_vote_is_told_what_to_do,

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * A look at the server at the other end of a connection: PING, INFO, CONFIG where that matters, and what stands in the
- * place of its certificate; and what comes of it. Private to net/redis.
+ * A look at the server at the other end of a connection: PING, INFO, CONFIG where that matters, TIME where INFO does
+ * not tell it (Redis 6.0), and what stands in the place of its certificate; and what comes of it. Private to net/redis.
  */
 #include "redlockd/base/buffer.h"
 #include "redlockd/core/types.h"
@@ -31,7 +31,8 @@ struct redis_look {
         char unfit[NODE_REASON_MAX];
         char trouble[NODE_REASON_MAX];         /* why no mark could be left, or what stands there not be read */
         char certify_trouble[NODE_REASON_MAX]; /* why its certificate could not be written */
-        uint64_t node_ms;                      /* of its clock, as INFO said; 0: it did not */
+        uint64_t node_ms;                      /* of its clock; 0: not known */
+        bool clockless;                        /* INFO does not tell it */
         uint64_t sent_ns;                      /* when INFO was sent */
         bool evicts;                           /* it may have dropped locks, and its certificate would not show it */
         uint64_t evicted_n;

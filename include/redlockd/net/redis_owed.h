@@ -22,6 +22,7 @@ enum redis_owed_kind {
         /* of looks */
         REDIS_OWED_PING,
         REDIS_OWED_CONFIG,
+        REDIS_OWED_TIME,
         REDIS_OWED_INFO,
         REDIS_OWED_MARK,
         REDIS_OWED_STANDING,
