@@ -161,12 +161,13 @@ static void use_as_look(const struct redis_value *value, unsigned asked)
 {
         static unsigned turn;
         static const enum redis_owed_kind kinds[] = { REDIS_OWED_PING, REDIS_OWED_CONFIG,   REDIS_OWED_INFO,
-                                                      REDIS_OWED_MARK, REDIS_OWED_STANDING, REDIS_OWED_CERTIFY };
+                                                      REDIS_OWED_MARK, REDIS_OWED_STANDING, REDIS_OWED_CERTIFY,
+                                                      REDIS_OWED_TIME };
         char reason[NODE_REASON_MAX] = "";
         int r;
 
         turn = asked < 128 ? asked : turn + 1;
-        r = redis_look_take(&look, kinds[turn % 6], value, reason);
+        r = redis_look_take(&look, kinds[turn % (sizeof(kinds) / sizeof(kinds[0]))], value, reason);
         must(r == 0 || r == 1 || r == -EPROTO);
         if (r < 0)
                 check_words(reason, sizeof(reason));
@@ -176,7 +177,7 @@ static void use_as_look(const struct redis_value *value, unsigned asked)
 
 static void start_look(unsigned known)
 {
-        look = (struct redis_look){ .ttl_max_ms = 60000, .aof = known & 1 };
+        look = (struct redis_look){ .ttl_max_ms = 60000, .aof = known & 1, .clockless = known & 16 };
         if (known & 2)
                 snprintf(look.members, sizeof(look.members), "0123456789abcdef");
         if (known & 4)
