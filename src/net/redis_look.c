@@ -35,23 +35,18 @@
 #include "redlockd/net/redis_look.h"
 
 #include "redlockd/base/map.h"
-#include "redlockd/net/redis_hello.h"
+#include "redlockd/net/redis_info.h"
 #include "redlockd/net/redis_script.h"
 #include "redlockd/net/redis_words.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <uv.h>
 
 #define MARK_PREFIX "mark|"
 #define MARK_BYTES  16
 #define MARK_MAX    (sizeof(MARK_PREFIX) + (size_t)2 * MARK_BYTES)
-#define FIELD_MAX   64
-#define REPLID_LEN  8 /* of 40 digits: enough to tell two of them apart */
-
-#define VERSION_LEAST 6 /* SET ... KEEPTTL */
 
 /* What has to be seen for a restart to forget nothing. */
 enum look_config {
@@ -206,98 +201,6 @@ int redis_look_encode_certify(struct buffer *output, struct redis_owed_queue *ow
         return look_add(output, owed, now_ns, REDIS_OWED_CERTIFY, args, sizeof(args) / sizeof(args[0]));
 }
 
-/* A field of INFO; "" where it is not there or too long. */
-static void look_field(struct text info, const char *name, char *ret_field, size_t size)
-{
-        const char *end = info.data + info.len, *at = info.data, *eol;
-        size_t name_len = strlen(name), len;
-
-        ret_field[0] = '\0';
-        for (; at < end; at = eol + 1) {
-                eol = memchr(at, '\n', (size_t)(end - at));
-                if (!eol)
-                        eol = end;
-                if ((size_t)(eol - at) <= name_len || memcmp(at, name, name_len) != 0 || at[name_len] != ':')
-                        continue;
-                at += name_len + 1;
-                len = (size_t)(eol - at);
-                if (len > 0 && at[len - 1] == '\r')
-                        --len;
-                if (len < size)
-                        redis_words(ret_field, size, (struct text){ at, len });
-                return;
-        }
-}
-
-static bool look_field_is(struct text info, const char *name, const char *value)
-{
-        char field[FIELD_MAX];
-
-        look_field(info, name, field, sizeof(field));
-        return strcmp(field, value) == 0;
-}
-
-/* Why a server can never vote as it is, and what to do about it; "" where it can. */
-static void look_find_fault(struct redis_look *look, struct text info)
-{
-        char mode[FIELD_MAX], role[FIELD_MAX], policy[FIELD_MAX];
-        const int major = atoi(look->version);
-        char *why = look->unfit;
-
-        look_field(info, "redis_mode", mode, sizeof(mode));
-        look_field(info, "role", role, sizeof(role));
-        look_field(info, "maxmemory_policy", policy, sizeof(policy));
-        why[0] = '\0';
-        if (strcmp(mode, "cluster") == 0 || look_field_is(info, "cluster_enabled", "1"))
-                snprintf(why, NODE_REASON_MAX,
-                         "a part of a Redis Cluster: name independent masters (cluster-enabled no)");
-        else if (strcmp(mode, "sentinel") == 0)
-                snprintf(why, NODE_REASON_MAX, "a Sentinel: name a Redis server itself");
-        else if (!look->run_id[0] || !role[0] || !policy[0])
-                snprintf(why, NODE_REASON_MAX,
-                         "INFO says no run_id, role or maxmemory_policy: name the Redis server itself, not a proxy");
-        else if (major > 0 && major < VERSION_LEAST)
-                snprintf(why, NODE_REASON_MAX,
-                         "Redis %s does not know all that is asked of it: %d.0 or later, or Valkey", look->version,
-                         VERSION_LEAST);
-        else if (strcmp(role, "master") != 0)
-                snprintf(why, NODE_REASON_MAX,
-                         "a replica: name an independent master, or make it one (REPLICAOF NO ONE)");
-        else if (strcmp(policy, "noeviction") != 0)
-                snprintf(why, NODE_REASON_MAX, "maxmemory-policy is %s: it may drop locks; set it to noeviction",
-                         policy);
-}
-
-static void look_note_evictions(struct redis_look *look, struct text info)
-{
-        char field[FIELD_MAX];
-        uint64_t evicted_n;
-        bool known = look->identity[0] != '\0';
-
-        look_field(info, "evicted_keys", field, sizeof(field));
-        evicted_n = strtoull(field, NULL, 10);
-        look->evicts = !look_field_is(info, "maxmemory_policy", "noeviction") || (known && evicted_n > look->evicted_n);
-        look->evicted_n = evicted_n;
-}
-
-/* True where it is the server that the connection began with. */
-static bool look_identify(struct redis_look *look, struct text info)
-{
-        char run_id[NODE_RUN_ID_MAX], history[FIELD_MAX];
-
-        look_field(info, "redis_version", look->version, sizeof(look->version));
-        look_field(info, "run_id", run_id, sizeof(run_id));
-        look_field(info, "master_replid2", history, sizeof(history));
-        if (look->identity[0] && strcmp(look->run_id, run_id) != 0)
-                return false;
-        memcpy(look->run_id, run_id, sizeof(run_id));
-        if (strspn(history, "0") == strlen(history))
-                snprintf(look->identity, sizeof(look->identity), "%s", run_id);
-        else
-                snprintf(look->identity, sizeof(look->identity), "%s+%.*s", run_id, REPLID_LEN, history);
-        return true;
-}
-
 static int look_take_info(struct redis_look *look, const struct redis_value *value, char ret_reason[NODE_REASON_MAX])
 {
         char words[NODE_REASON_MAX / 2];
@@ -309,19 +212,11 @@ static int look_take_info(struct redis_look *look, const struct redis_value *val
                 look->node_ms = 0;
                 return 0;
         }
-        look_note_evictions(look, value->text);
-        if (!look_identify(look, value->text)) {
+        if (redis_info_take(look, value->text) < 0) {
                 snprintf(ret_reason, NODE_REASON_MAX,
                          "another server answers on the same connection: name the Redis server itself, not a proxy");
                 return -EPROTO;
         }
-        look_find_fault(look, value->text);
-        look_field(value->text, "server_time_usec", words, sizeof(words));
-        if (words[0] || !look->clockless) /* else TIME has just told it */
-                look->node_ms = strtoull(words, NULL, 10) / 1000;
-        look->clockless = !words[0];
-        look->aof = look_field_is(value->text, "aof_enabled", "1") &&
-                    look_field_is(value->text, "aof_last_write_status", "ok");
         return 0;
 }
 
