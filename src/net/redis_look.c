@@ -3,7 +3,8 @@
  *
  *      PING                                says whether the server works at all
  *      CONFIG GET                          only of a server with an AOF: whether it loses anything at a restart
- *      INFO                                who it is, and what makes it unfit to vote
+ *      TIME                                only of a server whose INFO does not tell it: its clock
+ *      INFO                                who it is, its clock, and what makes it unfit to vote
  *      SET redlockd:cert mark NX           where nothing stands, a mark of random bits: no two looks leave the same
  *      GET redlockd:cert                   its certificate, a mark, or the certificate of something else
  *
