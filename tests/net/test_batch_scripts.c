@@ -266,7 +266,7 @@ START_TEST(a_node_that_may_not_write_says_so_of_each)
         stage_add(&t, COMMAND_RELEASE, "b", SCENE_VALUE_B, 0);
         stage_do(&t);
         ck_assert_int_eq(answers[0].verdict, ANSWER_ERROR);
-        ck_assert_int_eq(strncmp(errors[0], "READONLY", 8), 0);
+        ck_assert_str_eq(errors[0], "READONLY You can't write against a read only replica.");
         ck_assert_int_eq(answers[1].verdict, ANSWER_ERROR);
         ck_assert_int_eq(strncmp(errors[1], "READONLY", 8), 0);
         ck_assert_int_eq(answers[2].verdict, ANSWER_GRANTED); /* nothing of that value is there */
