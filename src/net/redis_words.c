@@ -56,8 +56,7 @@ static const char *words_begin(const char *words)
         return words_skip_place(words);
 }
 
-/* Redis 7 and 8: "... script: f_SHA, on @user_script:11.", or without f_; Valkey 9: "... script: on @user_script:11."
- */
+/* Redis 7 and 8: "... script: SHA, on @user_script:11.", with f_ before it or not; Valkey 9 without it. */
 static void words_end(char *words)
 {
         static const char mark[] = " script: ";

@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define USAGE "usage: limit [-m distinct|new] [-n LANES] [-t SECONDS] PORT..."
+
 #define PORTS_MAX    31
 #define QUEUE_MAX    65536 /* commands that a node owes an answer; a power of two */
 #define OUTPUT_MAX   (64ul * 1024 * 1024)
@@ -215,13 +217,13 @@ int main(int argc, char **argv)
                 else if (option == 't')
                         limit.seconds = atof(optarg);
                 else
-                        return 2;
+                        bench_die(USAGE);
         }
         for (; optind < argc && limit.nodes_n < PORTS_MAX; ++optind)
                 node_open(&nodes[limit.nodes_n++], atoi(argv[optind]));
         limit.lanes = calloc(limit.lanes_n, sizeof(*limit.lanes));
         if (limit.nodes_n == 0 || !limit.lanes)
-                bench_die("usage: limit [-m distinct|new] [-n LANES] [-t SECONDS] PORT...");
+                bench_die(USAGE);
         began_ns = bench_now_ns();
         limit.count_from_ns = began_ns + 200 * NS_PER_MS;
         limit_run(began_ns + (uint64_t)(limit.seconds * 1e9));
